@@ -42,6 +42,7 @@ export class KeyPanel {
     this.#forget.disabled = true
     try {
       await this.#shown?.client.keySets.delete()
+      await this.#shown?.client.forget()
     } finally {
       this.#forget.disabled = false
       await this.refresh().catch(this.#onTrouble)

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import '../client/in-worker/no-eval.ts'
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import type { ModelSizes } from '../client/local/limits.ts'
 import type { OfferedModel } from '../client/polyveil.ts'
@@ -15,13 +15,10 @@ import { type Prepared, prepared, show } from './preview.ts'
 import { run } from './run.ts'
 import { showScores } from './scores.ts'
 import { showSeen } from './seen.ts'
-import { connectTo, type PrivateClient } from './service.ts'
+import { connectTo, isEnded, type PrivateClient } from './service.ts'
 import { sizesOf } from './sizes.ts'
 import { isDrawable, Sources } from './sources.ts'
 import { STAGES, StageList } from './stages.ts'
-
-// The policy of the page forbids code that is made at run time, which zod would try.
-z.config({ jitless: true })
 
 /** The model that is chosen. */
 interface Chosen {
@@ -160,6 +157,7 @@ class Page {
     } catch (error) {
       stages.fail()
       status.textContent = running.signal.aborted ? 'Cancelled.' : ''
+      if (isEnded(error)) this.#client = await connectTo(service, this.#token)
       if (!running.signal.aborted) throw error
     } finally {
       this.#running = undefined

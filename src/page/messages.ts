@@ -1,5 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { make } from './elements.ts'
+import { isEnded } from './service.ts'
 
 /** What happened, and what somebody can do about it who knows nothing of cryptography. */
 interface Words {
@@ -39,6 +40,10 @@ const WORDS: Readonly<Record<string, Words>> = {
     advice: 'Try again; new ones are made.',
   },
   KEYS_MISSING: { title: 'The server does not have your keys.', advice: 'Try again; new ones are made.' },
+  KEY_STORE_UNAVAILABLE: {
+    title: 'The browser does not let this page keep your key.',
+    advice: 'Allow this site to store data, or make room on the disk, then try again.',
+  },
   MODEL_UNKNOWN: {
     title: 'The server does not have this model any more.',
     advice: 'Load the page again.',
@@ -88,7 +93,13 @@ export function showError(container: HTMLElement, error: unknown): void {
   container.hidden = false
 }
 
+const ENDED: Words = {
+  title: 'The part of this page that computes has ended, as when the browser lacks memory.',
+  advice: 'It has begun again: try once more, and close other pages if it happens again.',
+}
+
 function wordsFor(error: unknown): Words {
+  if (isEnded(error)) return ENDED
   if (error instanceof PolyVeilError) return WORDS[error.code] ?? { ...UNKNOWN, advice: error.remedy }
   return (error instanceof DOMException && OF_BROWSER[error.name]) || UNKNOWN
 }

@@ -8,7 +8,7 @@ import type { PreprocessedImage } from '../preprocessing/index.ts'
 import { bytesText, secondsText } from '../text/units.ts'
 import { layerAt, type PublishedPlan } from './layers.ts'
 import type { Exchanged } from './seen.ts'
-import type { PrivateClient } from './service.ts'
+import { isEnded, type PrivateClient } from './service.ts'
 import type { StageName, StageState } from './stages.ts'
 
 /** What a run needs. */
@@ -40,7 +40,7 @@ export async function run(image: PreprocessedImage, options: RunOptions): Promis
     try {
       return await runOnce(image, options, keyBytes)
     } catch (error) {
-      if (!isLost(error) || restart === MAX_RESTARTS || options.signal.aborted) throw error
+      if (isEnded(error) || !isLost(error) || restart === MAX_RESTARTS || options.signal.aborted) throw error
     }
   }
 }

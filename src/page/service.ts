@@ -1,13 +1,17 @@
-import { connect } from '../client/connect.ts'
-import { indexedDbKeyStore } from '../client/keys/indexed-db-key-store.ts'
-import type { PolyVeil } from '../client/polyveil.ts'
+import { connectInWorker } from '../client/in-worker/connect-in-worker.ts'
+import type { WorkerPolyVeil } from '../client/in-worker/worker-polyveil.ts'
+import { PolyVeilError } from '../errors/index.ts'
 
 /** What the page needs of a connection. */
 export type PrivateClient = Pick<
-  PolyVeil,
-  'models' | 'manifest' | 'keys' | 'encrypt' | 'infer' | 'decrypt' | 'keySets' | 'close'
+  WorkerPolyVeil,
+  'models' | 'manifest' | 'keys' | 'encrypt' | 'infer' | 'decrypt' | 'keySets' | 'forget' | 'close'
 >
 
-/** Connects to the service that sent the page. @throws as `connect` */
+/** Connects to the service that sent the page, in a Web Worker. @throws as `connectInWorker` */
 export const connectTo = (service: URL, token: string | undefined): Promise<PrivateClient> =>
-  connect(service, { keys: indexedDbKeyStore(), ...(token !== undefined && { token }) })
+  connectInWorker(service, token === undefined ? {} : { token })
+
+/** Whether the connection itself has ended, with the Web Worker that it worked in. */
+export const isEnded = (error: unknown): boolean =>
+  error instanceof PolyVeilError && error.facts.webWorker === true

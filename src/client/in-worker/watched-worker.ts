@@ -77,7 +77,7 @@ const notStarted = (cause?: unknown): PolyVeilError =>
   new PolyVeilError(
     'WORKER_LOST',
     'The Web Worker of the connection did not start: its script cannot be loaded or run',
-    {},
+    { webWorker: true },
     {
       cause,
       remedy:
@@ -91,7 +91,7 @@ const ended = (cause?: unknown): PolyVeilError =>
   new PolyVeilError(
     'WORKER_LOST',
     'The Web Worker of the connection has ended unexpectedly',
-    {},
+    { webWorker: true },
     {
       cause,
       remedy:
