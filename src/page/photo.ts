@@ -49,9 +49,10 @@ export class Photo {
   async #open(): Promise<void> {
     this.#stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } })
     this.#video.srcObject = this.#stream
+    // There is no picture to take before it plays.
+    await this.#video.play()
     this.#viewfinder.hidden = false
     this.#drop.hidden = true
-    await this.#video.play()
   }
 
   /** Turns the camera off. */

@@ -56,8 +56,33 @@ t.test('the page classifies pictures', { skip }, async (t) => {
     service = await start()
     t.match(await answered(page), /: 7\.$/, 'the next try succeeds')
   })
+  await onThePage('a picture of the camera', camera)
   await onThePage('a small screen, and a keyboard', onAPhone)
   await onThePage('an accessibility checker finds nothing', accessible)
+})
+
+t.test('the page asks for the token of a service that needs one', { skip }, async (t) => {
+  await requireBuild()
+  const directory = t.testdir()
+  const modelsDir = join(directory, 'models')
+  const data = join(directory, 'data')
+  await writeDigitsOfFewKeys(modelsDir, 'never')
+  const { json } = await polyveil(['tokens', 'create', 'clinic', '--data', data, '--json'])
+  const config = join(directory, 'server.json')
+  await writeFile(config, JSON.stringify({ modelsDir, access: 'tokens' }))
+  const service = await startService(data, '--config', config)
+  t.teardown(() => service.stop())
+  const page = await (await launch(t, executable!)).newPage()
+  await page.goto(service.url)
+  await page.fill('#token', 'wrong')
+  await page.click('#token-form button')
+  t.match(await trouble(page), /asks for a token.*UNAUTHENTICATED/)
+  await page.fill('#token', json.token)
+  await page.click('#token-form button')
+  await page.locator('#keys-text', { hasText: 'secret key' }).waitFor()
+  t.equal(await page.locator('#token-form').isHidden(), true)
+  await sample(page, '2')
+  t.match(await answered(page), /: 2\.$/)
 })
 
 /** Opens the page, does something with it, and checks that it neither complained nor asked others. */
@@ -229,6 +254,15 @@ async function unlike(t: Test, page: Page, directory: string): Promise<void> {
   t.match(await trouble(page), /The network cannot handle this picture.*more like the samples/)
   t.equal(await page.locator('#stages li[data-state="failed"]').getAttribute('data-stage'), 'decrypt')
   t.equal(await page.locator('.scores').count(), 0, 'no answer is shown')
+}
+
+async function camera(t: Test, page: Page): Promise<void> {
+  await page.click('#tab-photo')
+  await page.click('#camera')
+  await page.click('#shoot')
+  await page.locator('#classify:enabled').waitFor()
+  t.equal(await page.locator('#viewfinder').isHidden(), true, 'the camera is closed')
+  t.equal(await page.locator('#preview').getAttribute('aria-label'), 'The picture as the network gets it')
 }
 
 async function onAPhone(t: Test, page: Page): Promise<void> {
