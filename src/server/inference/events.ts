@@ -15,7 +15,7 @@ export async function* inferenceEvents(
   heartbeat = HEARTBEAT_MILLISECONDS,
 ): AsyncGenerator<string> {
   for (let seen = -1; !signal.aborted; ) {
-    const next = inference.moment(seen)
+    const next = inference.moment(seen, signal)
     // An inference whose process ends while nobody waits for its state must not end this process.
     next.catch(() => {})
     let moment: InferenceMoment | 'idle' | 'gone' = 'idle'

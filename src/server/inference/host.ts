@@ -50,8 +50,12 @@ export interface NewQuery {
 /** An inference as its client's requests see it. It may run in another process. */
 export interface HostedInference {
   readonly id: string
-  /** The first state behind a version, which may take a while; by default the present one. */
-  moment(after?: number): Promise<InferenceMoment>
+  /**
+   * The first state behind a version, which may take a while; by default the present one.
+   *
+   * @param gone aborted when nobody waits for it any more; then it may reject
+   */
+  moment(after?: number, gone?: AbortSignal): Promise<InferenceMoment>
   /**
    * Notes that a request of the client is open. @returns a function to call when it closes
    *
@@ -66,10 +70,11 @@ export interface HostedInference {
   /**
    * Waits for an output: the masked tensor of a round, or the logits by the number of rounds.
    *
+   * @param gone as of `moment`
    * @throws CONFIG_INVALID (409) when there is none of that number, or it is not kept any more
    * @throws INFERENCE_UNKNOWN when the inference was cancelled; the error that ended it
    */
-  output(number: number): Promise<SentAnswer>
+  output(number: number, gone?: AbortSignal): Promise<SentAnswer>
   /**
    * Takes the client's reply to a round. The same reply again has no effect.
    *

@@ -133,8 +133,15 @@ const holderOf = ({ tenant, keySet }: InferenceClient): string => tenant ?? keyS
 
 const HANDLE_DIGITS = 16
 
-const handleOf = ({ key }: Inference): string =>
-  createHash('sha256').update(key).digest('hex').slice(0, HANDLE_DIGITS)
+/** Names an inference among those of all clients, in several processes too. */
+export const inferenceName = (client: InferenceClient, id: string): string => hashed(keyOf(client, id))
+
+const hashed = (key: string): string => createHash('sha256').update(key).digest('hex')
+
+/** The handle of an inference. @param name as `inferenceName` */
+export const handleOfName = (name: string): string => name.slice(0, HANDLE_DIGITS)
+
+const handleOf = ({ key }: Inference): string => handleOfName(hashed(key))
 
 // Hashes have no colons, and neither have names of tenants.
 const keyOf = ({ tenant = '', keySet }: InferenceClient, id: string): string => [tenant, keySet, id].join(':')

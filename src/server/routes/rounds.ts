@@ -44,8 +44,14 @@ const OUTPUT = bytesResponse(
   jsonHeader(ANSWER_HEADER_NAME),
 )
 
-/** The inferences that requests are about, for what is told of their bodies. */
-const asked = new WeakMap<FastifyRequest, HostedInference>()
+/** What is known of a request before its body is read. */
+interface Asked {
+  readonly inference: HostedInference
+  /** Aborted when its client has gone, or has the whole answer. */
+  readonly gone: AbortSignal
+}
+
+const asked = new WeakMap<FastifyRequest, Asked>()
 
 /** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
@@ -53,8 +59,12 @@ export async function roundRoutes(app: App, services: Services): Promise<void> {
   app.addHook('preParsing', async (request, reply) => {
     const inference = await ownInference(services.host, request)
     const leave = await inference.enter()
-    asked.set(request, inference)
-    whenClosed(reply, leave)
+    const closed = new AbortController()
+    asked.set(request, { inference, gone: closed.signal })
+    whenClosed(reply, () => {
+      leave()
+      closed.abort()
+    })
     if (request.method === 'POST') services.bodies.expect(request, reply, services.models.largestReply)
   })
   outputRoute(app, services)
@@ -71,7 +81,6 @@ const uncounted = ({ host }: Services) => ({
 })
 
 function outputRoute(app: App, services: Services): void {
-  const { host } = services
   app.get(
     routeOf(ROUTES.round),
     {
@@ -90,19 +99,19 @@ function outputRoute(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const inference = await ownInference(host, request)
-      return sendOutput(reply, inference, await inference.output(request.params.round))
+      const { inference, gone } = asked.get(request)!
+      return sendOutput(reply, inference, await inference.output(request.params.round, gone))
     },
   )
 }
 
 function replyRoute(app: App, services: Services): void {
-  const { models, host } = services
+  const { models } = services
   app.addContentTypeParser(
     BYTES_MEDIA_TYPE,
     limitedBody(
       () => models.largestReply,
-      (request, bytes) => asked.get(request)?.receives(bytes),
+      (request, bytes) => asked.get(request)?.inference.receives(bytes),
     ),
   )
   app.post(
@@ -128,10 +137,10 @@ function replyRoute(app: App, services: Services): void {
     async (request, reply) => {
       const { params, body } = request
       const { round } = params
-      const inference = await ownInference(host, request)
+      const { inference, gone } = asked.get(request)!
       await inference.reply(round, asBytes(body))
       if (!prefers(request, PREFER_MINIMAL))
-        return sendOutput(reply, inference, await inference.output(round + 1))
+        return sendOutput(reply, inference, await inference.output(round + 1, gone))
       return reply.code(204).header('preference-applied', PREFER_MINIMAL).send(null)
     },
   )

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { nameOf } from '../../../src/server/stores/key-store.ts'
 import { needsRedis } from '../../support/redis.ts'
 import { isProblem, splitAnswer, untilCancelled, uploadKeys, watch } from '../support.ts'
 import { cancel, held, send, until } from './requests.ts'
@@ -75,6 +76,85 @@ t.test('the answer of an inference that waited can be asked for before it begins
   t.equal((await first).statusCode, 200)
   t.equal(splitAnswer(await output).frame.length, 10)
   t.match((await events).body, /"state":"waiting".*event: end\ndata: [^\n]*"state":"done"/s)
+})
+
+t.test('an operator sees and cancels an inference that waits for a worker process', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t, { managementPort: 0 })
+  const front = await cluster.front()
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  engine.work = untilCancelled
+  const first = send(front, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  const second = send(front, keys, 'second')
+  const listed = async () => {
+    const { inferences } = await (await fetch(`${front.managementUrl}/inferences`)).json()
+    return inferences as { id: string; handle: string; state: string; keySet: string }[]
+  }
+  await until(async () => (await listed()).length === 2)
+  const [begun, waiting] = await listed()
+  t.match(begun, { id: 'first', keySet: nameOf(keys) })
+  t.match(waiting, { id: 'second', state: 'waiting', model: 'small', keySet: nameOf(keys) })
+  const remove = ({ handle }: { handle: string }) =>
+    fetch(`${front.managementUrl}/inferences/${handle}`, { method: 'DELETE' })
+  t.equal((await remove(waiting)).status, 204)
+  const ended = await second
+  isProblem(t, ended, 409, 'INFERENCE_UNKNOWN')
+  t.match(ended.json().detail, /operator/)
+  t.equal((await listed()).length, 1)
+  t.equal((await remove(begun)).status, 204)
+  isProblem(t, await first, 409, 'INFERENCE_UNKNOWN')
+  t.equal((await remove(waiting)).status, 404)
+})
+
+t.test('a wait for an answer ends with its client, and asks Redis no more', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  engine.work = untilCancelled
+  const first = send(front, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  t.equal((await send(front, keys, 'second', { prefer: 'respond-async' })).statusCode, 202)
+  const redis = cluster.redis.connect()
+  const gets = async (): Promise<number> =>
+    Number(/^cmdstat_get:calls=(\d+)/m.exec(await redis.info('commandstats'))![1])
+  /** How often records are read in a second. */
+  const reads = async (): Promise<number> => {
+    const before = await gets()
+    await sleep(1000)
+    return (await gets()) - before
+  }
+  const clients = ['rounds/0', 'events'].map((what) => {
+    const gone = new AbortController()
+    const headers = { 'polyveil-key-set': keys }
+    const answer = fetch(`${front.url}/v2/inferences/second/${what}`, { headers, signal: gone.signal })
+    answer.catch(() => {})
+    return gone
+  })
+  await until(async () => (await reads()) > 10)
+  for (const gone of clients) gone.abort()
+  await until(async () => (await reads()) < 3)
+  await cancel(front, 'second', keys)
+  await cancel(front, 'first', keys)
+  await first
+})
+
+t.test('the image of a query leaves Redis with the first output', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  const redis = cluster.redis.connect()
+  const frames = () => redis.keys('polyveil:frame:*')
+  const { work, finish } = held()
+  engine.work = work
+  const answer = send(front, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  t.equal((await frames()).length, 1)
+  finish()
+  t.equal((await answer).statusCode, 200)
+  await until(async () => (await frames()).length === 0)
 })
 
 t.test('the queue has one limit for all HTTP processes', needsRedis, async (t) => {

@@ -17,6 +17,8 @@ import { circuit, type Harness, SteeredEngine, UNLIMITED } from '../support.ts'
 
 /** An HTTP process that a test sends requests to. */
 export interface Front extends Pick<Harness, 'inject'> {
+  readonly url: string
+  readonly managementUrl: string | undefined
   close(): Promise<void>
 }
 
@@ -56,6 +58,8 @@ export class SteeredCluster {
   async front(overrides: ServerOverrides = {}): Promise<Front> {
     const server = await startServer(await this.#config(overrides))
     const front = {
+      url: server.url,
+      managementUrl: server.managementUrl,
       inject: (request: InjectOptions) => server.app.inject(request),
       close: async () => {
         this.#open.delete(front)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { propagation } from '@opentelemetry/api'
 import { PolyVeilError } from '../../../errors/index.ts'
+import { tenantOf } from '../../access/caller.ts'
 import { type BudgetServices, giveBackImages, takeImages } from '../../execution/take-images.ts'
 import type {
   BegunInference,
@@ -11,6 +12,7 @@ import type {
   NewQuery,
 } from '../../inference/host.ts'
 import { CLOSING } from '../../inference/inference.ts'
+import { handleOfName } from '../../inference/registry.ts'
 import { conflict } from '../../problems/http-error.ts'
 import { underWaySchema } from '../exchange/protocol.ts'
 import { giveBackJob } from '../queue/give-back.ts'
@@ -78,15 +80,34 @@ export class RemoteHost implements InferenceHost {
   async underWay(): Promise<readonly InferenceUnderWay[]> {
     const { calls, peers } = this.#services
     const all = peers.workers.map(async ({ name }) =>
-      underWaySchema.parse((await calls.call(name, 'underWay')).data),
+      underWaySchema.parse((await calls.call(name, 'underWay', { data: null })).data),
     )
-    return (await ofThoseThatLive(all)).flat()
+    const waiting = await Promise.all((await this.#waiting()).map(underWayIn))
+    const found = [...(await ofThoseThatLive(all)).flat(), ...waiting]
+    // One that a worker has taken meanwhile is in both.
+    const byHandle = new Map(found.reverse().map((each) => [each.handle, each]))
+    return [...byHandle.values()].sort((a, b) => b.snapshot.seconds - a.snapshot.seconds)
+  }
+
+  /** The inferences that no worker process has taken. */
+  async #waiting(): Promise<WaitingInference[]> {
+    const { waiting, records } = this.#services
+    const found = (await waiting.entries()).map(async ([name, { owner, keySet }]) => {
+      const record = await records.get(name)
+      if (record?.place.kind !== 'waiting') return []
+      const client = { tenant: tenantOf(owner), keySet }
+      return [{ handle: handleOfName(name), client, inference: this.#handle(name, record) }]
+    })
+    return (await Promise.all(found)).flat()
   }
 
   async stop(handle: string, reason: string): Promise<boolean> {
     const { calls, peers } = this.#services
     const all = peers.workers.map(({ name }) => calls.call(name, 'stopHandle', { data: { handle, reason } }))
-    return (await ofThoseThatLive(all)).some(({ data }) => data === true)
+    if ((await ofThoseThatLive(all)).some(({ data }) => data === true)) return true
+    const waiting = (await this.#waiting()).find((each) => each.handle === handle)
+    await waiting?.inference.stop(reason)
+    return waiting !== undefined
   }
 
   /** Replies of clients reach the workers through other HTTP processes. */
@@ -154,6 +175,16 @@ export class RemoteHost implements InferenceHost {
     return true
   }
 }
+
+/** An inference that no worker process has taken. */
+interface WaitingInference extends Pick<InferenceUnderWay, 'handle' | 'client'> {
+  readonly inference: RemoteInference
+}
+
+const underWayIn = async ({ inference, ...rest }: WaitingInference): Promise<InferenceUnderWay> => ({
+  ...rest,
+  snapshot: (await inference.moment()).snapshot,
+})
 
 /** The answers of workers, without those of workers that end meanwhile. */
 async function ofThoseThatLive<T>(answers: readonly Promise<T>[]): Promise<T[]> {

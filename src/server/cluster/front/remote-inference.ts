@@ -56,12 +56,12 @@ export class RemoteInference implements HostedInference {
     return this.#record.id
   }
 
-  async moment(after = -1): Promise<InferenceMoment> {
+  async moment(after = -1, gone?: AbortSignal): Promise<InferenceMoment> {
     const { place } = this.#record
     if (place.kind === 'waiting' && after < 0) return { version: 0, running: true, snapshot: this.#waiting }
     // The worker counts its versions from 0 on, too.
     const seen = place.kind === 'waiting' ? -1 : after
-    const { data } = await this.#call('moment', { after: seen })
+    const { data } = await this.#call('moment', { after: seen }, { gone })
     return momentSchema.parse(data)
   }
 
@@ -84,8 +84,8 @@ export class RemoteInference implements HostedInference {
     return (await this.#call('freeRequest', {})).data === true
   }
 
-  async output(number: number): Promise<SentAnswer> {
-    const { data, body } = await this.#call('output', { number })
+  async output(number: number, gone?: AbortSignal): Promise<SentAnswer> {
+    const { data, body } = await this.#call('output', { number }, { gone })
     return { ...outputSchema.parse(data), body }
   }
 
@@ -93,7 +93,7 @@ export class RemoteInference implements HostedInference {
     if (this.#record.place.kind === 'waiting') {
       throw conflict('CONFIG_INVALID', `The inference waits for no round now, not for ${round}`)
     }
-    await this.#call('reply', { round }, body)
+    await this.#call('reply', { round }, { body })
   }
 
   receives(bytes: number): void {
@@ -132,22 +132,24 @@ export class RemoteInference implements HostedInference {
   async #call<Name extends WorkerCall>(
     call: Name,
     data: Omit<WorkerCallData<Name>, 'inference'>,
-    body?: Payload['body'],
+    { body, gone }: Pick<Payload, 'body'> & { readonly gone?: AbortSignal } = {},
   ): Promise<Received> {
-    const worker = await this.#worker()
+    const worker = await this.#worker(gone)
     return this.#services.calls.call(worker, call, { data: { inference: this.#name, ...data }, body })
   }
 
   /**
    * The process that has the inference, once one has.
    *
-   * @throws INFERENCE_UNKNOWN when it was withdrawn; WORKER_LOST when its job is lost, and nobody has it
-   *   begin again
+   * @param gone ends the wait
+   * @throws INFERENCE_UNKNOWN when it was withdrawn, or the wait has ended; WORKER_LOST when its job is lost,
+   *   and nobody has it begin again
    */
-  async #worker(): Promise<string> {
+  async #worker(gone?: AbortSignal): Promise<string> {
     let misses = 0
     for (let looks = 1; this.#record.place.kind === 'waiting'; looks++) {
       await sleep(LOOK_MILLISECONDS)
+      if (gone?.aborted) throw conflict('INFERENCE_UNKNOWN', 'Nobody waits for this any more')
       if (looks % LOOKS_BETWEEN === 0) {
         const { job, worker } = this.#record.place
         misses = (await this.#services.isQueued(job, worker)) ? 0 : misses + 1

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { InferenceClient } from '../../inference/host.ts'
+import { inferenceName } from '../../inference/registry.ts'
 import type { ServedModel } from '../../models/catalogue.ts'
 import type { SharedRedis } from '../exchange/redis.ts'
 import { script } from '../exchange/redis-calls.ts'
@@ -58,8 +58,8 @@ export class InferenceRecords {
   }
 
   /** The name of a client's inference: a hash, since clients choose ids. */
-  static nameOf({ tenant = '', keySet }: InferenceClient, id: string): string {
-    return createHash('sha256').update([tenant, keySet, id].join(':')).digest('hex')
+  static nameOf(client: InferenceClient, id: string): string {
+    return inferenceName(client, id)
   }
 
   async get(name: string): Promise<InferenceRecord | undefined> {
@@ -115,6 +115,11 @@ export class InferenceRecords {
   ): Promise<boolean> {
     const text = await this.#textHeldBy(name, holder)
     return text !== undefined && this.#change(name, text, JSON.stringify(record), milliseconds)
+  }
+
+  /** Whether a worker process has an inference as this job. */
+  async isHeld(name: string, holder: JobHolder): Promise<boolean> {
+    return (await this.#textHeldBy(name, holder)) !== undefined
   }
 
   /** As `update`, and removes the record. */

@@ -9,6 +9,7 @@ import type { HostedInference, InferenceHost, NewQuery, QueryKeySet } from '../.
 import type { InferenceLimits } from '../../inference/inference.ts'
 import type { SentAnswer } from '../../inference/reply-cache.ts'
 import type { ServedModel } from '../../models/catalogue.ts'
+import type { KeptLocation } from '../../stores/key-set-bytes.ts'
 import type { Calls } from '../exchange/calls.ts'
 import type { Peers } from '../exchange/peers.ts'
 import { TAKEN } from '../exchange/protocol.ts'
@@ -106,7 +107,11 @@ export class HeldInferences {
     let begun: HostedInference | undefined
     try {
       await this.#requireAsker(job)
-      const { inference, first } = await host.begin(await this.#queryOf(job))
+      const { query, located } = await this.#queryOf(job)
+      const { inference, first } = await host.begin(query).catch((error) => {
+        located[Symbol.dispose]()
+        throw error
+      })
       begun = inference
       // What ends it is for those who ask for it.
       first.catch(() => {})
@@ -126,23 +131,39 @@ export class HeldInferences {
     }
   }
 
-  /** Answers the asker. While Redis is away or full, it is tried again and again. */
-  async #sendFirst(
-    { id, isAsync, asker: { process, call } }: QueryJob,
-    first: Promise<SentAnswer>,
-  ): Promise<void> {
+  /**
+   * Answers the asker. While Redis is away or full, it is tried again and again.
+   */
+  async #sendFirst(job: QueryJob, first: Promise<SentAnswer>): Promise<void> {
+    const { process, call } = job.asker
     const { calls, log } = this.#options
     const send = await first.then(
-      (output) => () => calls.answer(process, call, isAsync ? NOTHING : outputPayload(output)),
+      (output) => async () => {
+        await calls.answer(process, call, job.isAsync ? NOTHING : outputPayload(output))
+        await this.#dropFrame(job)
+      },
       (error) => () => calls.refuse(process, call, error),
     )
     for (let tries = 1; ; tries++) {
       try {
         return await send()
       } catch (err) {
-        if (tries === MOST_SENDS) return log.warn({ err, inference: id }, 'The first output cannot be sent')
+        if (tries === MOST_SENDS) {
+          return log.warn({ err, inference: job.id }, 'The first output cannot be sent')
+        }
         await sleep(SEND_MILLISECONDS, undefined, { ref: false })
       }
+    }
+  }
+
+  /** An inference does not begin again once its first output is there. */
+  async #dropFrame(job: QueryJob): Promise<void> {
+    const { records, frames, log } = this.#options
+    try {
+      // Another process may have it meanwhile, which needs the frame.
+      if (await records.isHeld(job.inference, this.#holderOf(job))) await frames.remove(job.inference)
+    } catch (err) {
+      log.warn({ err, inference: job.id }, 'An image stays in Redis until its inference ends')
     }
   }
 
@@ -156,7 +177,8 @@ export class HeldInferences {
     throw new PolyVeilError('WORKER_LOST', 'The HTTP process that waits for the inference was not seen')
   }
 
-  async #queryOf(job: QueryJob): Promise<NewQuery> {
+  /** @returns also the key set on this machine, which an inference that begins lets go */
+  async #queryOf(job: QueryJob): Promise<{ readonly query: NewQuery; readonly located: KeptLocation }> {
     const { frames, modelOf, keysOf, log } = this.#options
     const { id, ip, caller, trace } = job.request
     const frame = await frames.get(job.inference)
@@ -165,7 +187,7 @@ export class HeldInferences {
     // Bytes that are brought to this machine first take time, in which the place is taken.
     const keys = keysOf(job.keySet)
     const located = await keys.locate()
-    return {
+    const query: NewQuery = {
       request: {
         audited: { id, ip, caller },
         log: log.child({ reqId: id }),
@@ -178,6 +200,7 @@ export class HeldInferences {
       isAsync: job.isAsync,
       taken: job.taken,
     }
+    return { query, located }
   }
 
   /** Waits until the inference ends. Its outputs can be fetched for a while. */
