@@ -16,6 +16,7 @@ import { formsOf, type Secret, shownIn, windowsOf } from './forms.ts'
 // Nothing that a complete service writes has a secret, whatever is asked of it.
 
 const PROGRAM = fileURLToPath(new URL('./traced-service.ts', import.meta.url))
+const ENDING = new URL('./ending-workers.ts', import.meta.url).href
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 t.test('the search finds a secret in each form', async (t) => {
@@ -40,6 +41,8 @@ t.test('the search finds a secret in each form', async (t) => {
 
 interface Outputs {
   readonly url: string
+  /** Ends the worker threads. */
+  readonly loseWorkers: () => void
   /** Everything that the service has written, by where. Ends the service. */
   readonly collect: () => Promise<Record<'stdout' | 'stderr' | 'audit' | 'spans', string>>
 }
@@ -59,6 +62,8 @@ async function startTraced(t: Test, directory: string): Promise<Outputs> {
   }
   const child: ChildProcess = fork(PROGRAM, [JSON.stringify(settings), paths.spans], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    // Workers have it, too.
+    execArgv: [...process.execArgv, `--import=${ENDING}`],
   })
   t.teardown(() => child.kill('SIGKILL'))
   const text = { stdout: '', stderr: '' }
@@ -78,7 +83,7 @@ async function startTraced(t: Test, directory: string): Promise<Outputs> {
     await ended
     return { ...text, audit: readFileSync(paths.audit, 'utf8'), spans: readFileSync(paths.spans, 'utf8') }
   }
-  return { url, collect }
+  return { url, loseWorkers: () => void child.send('end'), collect }
 }
 
 /** Bodies that clients have sent and got since this was called; they are secrets. */
@@ -128,7 +133,7 @@ t.test('a complete service at level trace writes no secret anywhere', { timeout:
     damaged: `pv_${'0'.repeat(16)}_not-of-this-form-secret`,
   }
   await revokeToken(files, tokenParts(tokens.revoked)!.id)
-  const { url, collect } = await startTraced(t, directory)
+  const { url, loseWorkers, collect } = await startTraced(t, directory)
   const bodies = recordBodies(t)
   const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
   const create = (token: string): Promise<StepClient> => StepClient.create(url, manifest, bearer(token))
@@ -161,6 +166,15 @@ t.test('a complete service at level trace writes no secret anywhere', { timeout:
   await client.own('GET', 'v2/inferences/chosen/events')
   await client.begin('cancelled')
   await client.own('DELETE', 'v2/inferences/cancelled')
+
+  // A worker that is lost between two rounds.
+  t.equal((await client.begin('lost')).status, 200)
+  const waiting = client.output('lost', 1)
+  const whole = client.own('GET', 'v2/inferences/lost/events')
+  loseWorkers()
+  t.match(await waiting, { status: 503, json: { code: 'WORKER_LOST' } })
+  t.match((await whole).bytes.toString(), /"state":"failed"/)
+  t.ok((await client.round('lost', 0, reply)).status >= 400)
 
   // Queries that are wrong: in the worker, in the header, and of another tenant.
   const infer = `v2/models/${MODEL}/infer`
@@ -248,6 +262,9 @@ t.test('a complete service at level trace writes no secret anywhere', { timeout:
   }
   const written = { ...(await collect()), metrics }
   t.match(written.stdout, /A request could not be parsed/, 'the log has lines of level trace')
+  t.match(written.stdout, /A worker ended unexpectedly/)
+  t.match(written.metrics, /polyveil_workers_lost_total\S* [1-9]/)
+  t.match(written.spans, /WORKER_LOST/)
   t.match(written.audit, /access refused/)
   t.match(written.spans, /"name":"inference.compute"/)
   const flooding = readFileSync(join(directory, 'data/flooding.key'))
