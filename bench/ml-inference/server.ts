@@ -13,8 +13,8 @@ type Simd = typeof import('../../src/he-ops/simd/index.ts')
 type Sessions = typeof import('../../src/he-ops/engines/simd-session.ts')
 
 /**
- * Verifies the circuits that the build has made. The rest of the preparation, the encoding of weights, is done
- * by the process that computes.
+ * Verifies the circuits that the build has made. The rest of the preparation, the encoding of weights, is
+ * done by the process that computes.
  */
 export async function preprocessModel(root: string): Promise<void> {
   const { readCircuit, verifyCircuit } = await importBuilt<Circuits>('circuit/index.js')

@@ -1,7 +1,7 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PackedFullRlwe, PackedRlwe } from '../../wire/index.ts'
-import { ExecutionStopped } from '../executor.ts'
 import { type DrawFlooding, freshFlooding } from '../flooding.ts'
+import { Turns } from '../turns.ts'
 import type { CircuitProgram } from './circuit-program.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
@@ -103,7 +103,7 @@ export class CircuitSession implements SimdSession {
   readonly #parts: SessionParts
   readonly #alone: <T>(run: () => Promise<T>) => Promise<T>
   /** The session's runs are sequential, because they share one program's memory. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #runs = 0
   #isFreed = false
 
@@ -122,12 +122,8 @@ export class CircuitSession implements SimdSession {
   ): Promise<PackedFullRlwe> {
     if (this.#isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
     this.#runs++
-    const before = this.#last
-    const result = turn(before, control).then(() => this.#run(pairs, control, client))
-    // A run that is stopped while it waits ends before the runs that it waited for.
-    this.#last = Promise.allSettled([before, result])
     try {
-      return await result
+      return await this.#turns.take(() => this.#run(pairs, control, client), control)
     } finally {
       this.#runs--
       this.#release()
@@ -196,12 +192,6 @@ export class CircuitSession implements SimdSession {
     writeFlooding(this.#parts.context, output, noise)
     noise.fill(0)
   }
-}
-
-/** Waits until earlier runs have ended. @throws ExecutionStopped */
-async function turn(before: Promise<unknown>, control: SessionControl = {}): Promise<void> {
-  await (control.stopped === undefined ? before : Promise.race([before, control.stopped]))
-  if (control.shouldStop?.()) throw new ExecutionStopped(0)
 }
 
 /** The rounds of one run that are under way, with a method for each kind of stop. */

@@ -3,6 +3,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { Engine, Session } from '../../he-ops/engine.ts'
 import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
 import { type FloodingKeys, floodingKeysOf } from '../../he-ops/flooding.ts'
+import { type StopSignal, Turns, waitFor } from '../../he-ops/turns.ts'
 import { type ByteSource, FRAME_DIGEST_BYTES, readExactly } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
@@ -11,7 +12,6 @@ import type { ServedCircuit } from './circuits.ts'
 import { Engines } from './engines.ts'
 import { type Client, LoadedClients, type OnUnloaded } from './loaded-clients.ts'
 import type { WorkerMemory, WorkerSettings } from './messages.ts'
-import { type StopSignal, waitFor } from './stop-signal.ts'
 
 interface Acquired {
   readonly client: Client
@@ -48,8 +48,8 @@ export class SessionCache {
   /** Circuits that an engine may have constants of, by their digests. */
   readonly #circuits = new Map<string, ServedCircuit>()
   readonly #events: SessionCacheEvents
-  /** The last load. Loads run one after another, so that one does not take the room that another made. */
-  #loading: Promise<unknown> = Promise.resolve()
+  /** Loads run one after another, so that one does not take the room that another made. */
+  readonly #loads = new Turns()
   #released = Promise.withResolvers<void>()
 
   constructor(settings: WorkerSettings, events: SessionCacheEvents = NO_EVENTS) {
@@ -94,11 +94,11 @@ export class SessionCache {
     const { digest } = served
     return (
       this.#loaded(keys.name, digest) ??
-      (await this.#inTurn(
-        stop,
+      (await this.#loads.take(
         async () =>
           // The load before this one may have loaded the same session.
           this.#loaded(keys.name, digest) ?? (await this.#loadFor(served, keys, stop)),
+        stop,
       ))
     )
   }
@@ -139,14 +139,6 @@ export class SessionCache {
     }
   }
 
-  #inTurn<T>(stop: StopSignal, load: () => Promise<T>): Promise<T> {
-    const before = this.#loading
-    const result = waitFor(before, stop).then(load)
-    // A load that is stopped while it waits ends before the loads that it waited for.
-    this.#loading = Promise.allSettled([before, result])
-    return result
-  }
-
   /**
    * Frees the sessions and constants of all circuits but these, once they are not in use. A later call frees
    * those that are in use now.
@@ -157,8 +149,7 @@ export class SessionCache {
     const stale = [...this.#circuits.values()].filter(({ digest }) => !digests.has(digest))
     if (stale.length === 0) return
     // A load that is under way may use the constants of a circuit that has no session yet.
-    const freed = this.#loading.then(() => Promise.all(stale.map((circuit) => this.#forget(circuit))))
-    this.#loading = freed.catch(() => {})
+    this.#loads.take(() => Promise.all(stale.map((circuit) => this.#forget(circuit)))).catch(() => {})
   }
 
   async #forget(circuit: ServedCircuit): Promise<void> {
