@@ -1,4 +1,5 @@
 import { code, markdownTable } from './markdown.ts'
+import { mlInferenceTable } from './ml-inference-table.ts'
 import { NETWORKS } from './networks.ts'
 import { refreshedTable, source } from './refreshed-table.ts'
 import { type EngineMemory, RESULTS } from './results.ts'
@@ -23,6 +24,7 @@ export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
   'networks with refreshes': () => refreshedTable([refreshed], refreshed.results.refreshed.networks),
   'images a day': imagesADayTable,
   batches: batchesTable,
+  'ml-inference': mlInferenceTable,
   'low resolution': () => refreshedTable([lowres], lowres.results.refreshed.networks),
   'large networks': () =>
     refreshedTable(

@@ -25,7 +25,9 @@ export function mlInferenceTable(): string {
     row('instance', ({ name }) => name),
     row('images', ({ images }) => String(images)),
     row('images in a ciphertext', ({ imagesInACiphertext }) => String(imagesInACiphertext)),
-    ...Object.entries(STAGES).map(([title, stage]) => row(title, ({ seconds }) => secondsText(seconds[stage]))),
+    ...Object.entries(STAGES).map(([title, stage]) =>
+      row(title, ({ seconds }) => secondsText(seconds[stage])),
+    ),
     row('encrypted computation, for each image', ({ secondsPerImage }) => secondsText(secondsPerImage)),
     row('public and evaluation keys', ({ bytes }) => bytesText(bytes.keys)),
     row('encrypted input', ({ bytes }) => bytesText(bytes.upload)),

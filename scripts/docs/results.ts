@@ -239,4 +239,5 @@ export const RESULTS = {
   keys: result<Keys>('2026-11-24-keys.json'),
   kernels: result<Kernels>('2026-11-24-kernels.json'),
   cluster: result<ClusterRuns>('2026-11-30-cluster.json'),
+  mlInference: result<MlInference>('2026-11-30-ml-inference.json'),
 } as const

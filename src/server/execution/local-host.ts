@@ -50,7 +50,7 @@ export class LocalHost implements InferenceHost {
       client: { tenant: request.audited.caller.tenant, keySet: keys.name },
       rounds: model.manifest.rounds,
       isAsync,
-      encode: ({ id }, output) => encoded(metrics, model, id, output),
+      encode: encoder(metrics, model),
       onSending: watch.onSending,
     })
     const logits = watch.follow(() => runQuery(this.#services, query, inference, watch.onStage))
@@ -86,12 +86,18 @@ export class LocalHost implements InferenceHost {
   }
 }
 
-function encoded(metrics: Metrics, model: ServedModel, id: string, output: EngineOutput): SentAnswer {
-  const bytes = output.frame.length
-  if (output.kind === 'refresh') metrics.inferences.refreshSent(model.name, bytes)
-  else metrics.inferences.answerComputed(model.name, bytes)
-  return inferenceResponse(model, id, output)
-}
+/**
+ * Encodes outputs. Inferences keep it when they have ended, so it is made where the query is not: a closure
+ * keeps all that its function has.
+ */
+const encoder =
+  (metrics: Metrics, model: ServedModel) =>
+  ({ id }: Pick<Inference, 'id'>, output: EngineOutput): SentAnswer => {
+    const bytes = output.frame.length
+    if (output.kind === 'refresh') metrics.inferences.refreshSent(model.name, bytes)
+    else metrics.inferences.answerComputed(model.name, bytes)
+    return inferenceResponse(model, id, output)
+  }
 
 /** Makes a host from the rest of what it uses. */
 export const localHost =

@@ -130,9 +130,9 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
   )
 }
 
-/** The parts of a request that outlive it. */
+/** The parts of a request that outlive it. The request itself has the body of the query. */
 const queryRequest = (request: FastifyRequest): QueryRequest => ({
-  audited: request,
+  audited: { id: request.id, ip: request.ip, caller: request.caller },
   log: request.log,
   context: contextOf(request),
 })
