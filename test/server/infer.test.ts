@@ -82,7 +82,7 @@ t.test('keys that lack Galois elements are refused', async (t) => {
     header: { parameters: { key_set: id, manifest_digest: other.manifest.digest } },
   })
   const missing = 5 ** 11 % 16384
-  isProblem(t, await h.inject(request), 409, 'KEYS_MISSING', { galoisElements: [missing] })
+  isProblem(t, await h.inject(request), 422, 'KEYS_MISSING', { galoisElements: [missing] })
 })
 
 t.test('malformed bodies are refused', async (t) => {

@@ -34,6 +34,10 @@ export const gone = (
   options: PolyVeilErrorOptions = {},
 ): HttpError => new HttpError(410, code, message, facts, options)
 
+/** 422: the request is well-formed, and what it names does not suffice for it. */
+export const unprocessable = ({ code, message, facts, remedy }: ErrorData): HttpError =>
+  new HttpError(422, code, message, facts, { remedy })
+
 /** 507: the server lacks the memory that the request needs; sending it again does not help. */
 export const insufficientStorage = ({ code, message, facts, remedy }: ErrorData): HttpError =>
   new HttpError(507, code, message, facts, { remedy })

@@ -20,6 +20,7 @@ import { CLOSING, inferenceSchema } from '../inference/inference.ts'
 import type { Intake } from '../inference/intake.ts'
 import { limitedBody } from '../inference/limited-body.ts'
 import type { ServedModel } from '../models/catalogue.ts'
+import { unprocessable } from '../problems/http-error.ts'
 import type { App, Services } from '../services.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { contextOf } from '../tracing.ts'
@@ -81,6 +82,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
           404,
           409,
           410,
+          422,
           507,
         ),
       },
@@ -202,7 +204,7 @@ async function takeKeys(
   }
   const present = new Set(galoisElements)
   const missing = manifest.galoisElements.filter((element) => !present.has(element))
-  if (missing.length > 0) throw keysMissing(missing)
+  if (missing.length > 0) throw unprocessable(keysMissing(missing))
   await keys.use(id)
   return { name: nameOf(id), locate: () => keys.location(id), discard: () => services.keys.discard(id) }
 }
