@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { boundedList } from '../circuit/manifest/bounds.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { CKKS_EXTENSION, ROUTES } from '../wire/protocol/index.ts'

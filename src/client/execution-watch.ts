@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { InferOptions } from './progress.ts'
 import { progressRequest, type RoundReply } from './transport/binary-body.ts'
 import type { Transport } from './transport/transport.ts'

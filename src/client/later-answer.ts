@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { PREFER_ASYNC } from '../wire/protocol/index.ts'

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { boundedList, MAX_HEADER_BYTES, MAX_LABELS } from '../circuit/manifest/bounds.ts'
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'

@@ -42,6 +42,14 @@ t.test('loading the client loads nothing that browsers lack, and no node-seal', 
   ])
 })
 
+// `z` of zod is an object. Bundlers other than Vite take it whole, with messages in fifty languages: 360 kB.
+t.test('the client imports zod as a namespace', async (t) => {
+  const sources = [...reach('src/client/index.ts').modules].map((path) => readFileSync(path, 'utf8'))
+  const imports = sources.flatMap((source) => source.match(/^import (?!type).* from 'zod'$/gm) ?? [])
+  t.ok(imports.length > 10, `${imports.length} modules import zod`)
+  t.strictSame([...new Set(imports)], ["import * as z from 'zod'"])
+})
+
 t.test('the search finds the imports of a server module', async (t) => {
   const { packages } = reach('src/server/config.ts')
   t.equal(packages.get('node:fs/promises'), 'src/server/config.ts')

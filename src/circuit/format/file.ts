@@ -1,5 +1,5 @@
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { ZodError, z } from 'zod'
+import * as z from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Factors } from '../constants/constant-table.ts'
 import {
@@ -418,7 +418,7 @@ function checkPublicSide(outline: CircuitOutline): void {
   try {
     checkManifest(manifestOfOutline(outline))
   } catch (error) {
-    throw error instanceof ZodError ? malformed(error) : error
+    throw error instanceof z.ZodError ? malformed(error) : error
   }
 }
 
@@ -431,7 +431,7 @@ function u32(value: number): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
-const malformed = (error: ZodError): PolyVeilError =>
+const malformed = (error: z.ZodError): PolyVeilError =>
   invalid(`Its header is malformed at ${issueText(error)}`)
 
 const invalid = (message: string): PolyVeilError =>

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { printable } from '../../errors/index.ts'
 import { MAX_LOG_QP } from '../parameters/parameters.ts'
 

@@ -1,5 +1,5 @@
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
-import { z } from 'zod'
+import * as z from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { deriveKey, type EntryCipher, entryCipher, KEY_BYTES, SCRYPT_COST } from './cipher.ts'
 import {

@@ -1,6 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Manifest } from '../../circuit/manifest/manifest.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { KeyStore } from '../keys/key-store.ts'

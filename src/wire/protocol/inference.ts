@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { MAX_KEY_SET_ID } from './limits.ts'
 
 // JSON documents at the beginning of binary bodies, as the Open Inference Protocol names their members.

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 // As many elements as there can be keys in the largest set that the limits allow; the store's own limit is on
 // bytes.

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { BINARY_DATATYPE } from './inference.ts'
 import { CKKS_EXTENSION } from './server.ts'
 

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /**
  * JSON document of every error: the members of RFC 9457, `error` of the Open Inference Protocol, PolyVeil's

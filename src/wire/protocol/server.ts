@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** The protocol extension that tells a PolyVeil server from other servers of the Open Inference Protocol. */
 export const CKKS_EXTENSION = 'polyveil_ckks'
