@@ -169,13 +169,17 @@ async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image
   if (isBitmap(input)) return (await import('../../preprocessing/decode-browser.ts')).readBitmap(input)
   if (!(input instanceof Uint8Array) && !(input instanceof Blob)) return input
   // Each platform loads only its own decoder.
-  if (typeof createImageBitmap === 'function') {
+  if (typeof createImageBitmap === 'function' && drawsInTwoDimensions()) {
     const { decodeImage } = await import('../../preprocessing/decode-browser.ts')
     return decodeImage(input instanceof Blob ? input : new Blob([Uint8Array.from(input)]))
   }
   const { decodeImage } = await import('../../preprocessing/decode-node.ts')
   return decodeImage(input instanceof Blob ? new Uint8Array(await input.arrayBuffer()) : input)
 }
+
+/** Deno has the functions of browsers, but its canvas draws for a GPU alone. It decodes as Node does. */
+const drawsInTwoDimensions = (): boolean =>
+  typeof OffscreenCanvas !== 'function' || new OffscreenCanvas(1, 1).getContext('2d') !== null
 
 const isBitmap = (input: object): input is ImageBitmap =>
   typeof ImageBitmap === 'function' && input instanceof ImageBitmap
