@@ -1,5 +1,5 @@
-import { symlinkSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire, isBuiltin } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -37,11 +37,18 @@ import * as compiler from 'polyveil/compiler'
 import * as server from 'polyveil/server'
 console.log(whole.VERSION, client.connect, compiler.compile, server.serve)
 `
+const COMMONJS = `
+import whole = require('polyveil')
+import client = require('polyveil/client')
+import compiler = require('polyveil/compiler')
+import server = require('polyveil/server')
+console.log(whole.VERSION, client.connect, compiler.compile, server.serve)
+`
 
-async function compiled(t: Test, source: string, options: object) {
-  const directory = project(t, { 'main.ts': source })
+async function compiled(t: Test, source: string, options: object, file = 'main.ts') {
+  const directory = project(t, { [file]: source })
   const compilerOptions = { strict: true, noEmit: true, skipLibCheck: false, target: 'es2022', ...options }
-  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['main.ts'] }))
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: [file] }))
   symlinkSync(join(root, 'node_modules/@types'), join(directory, 'node_modules/@types'), 'dir')
   return run(directory, process.execPath, tsc, '-p', directory)
 }
@@ -61,8 +68,39 @@ t.test('a project for browsers compiles', async (t) => {
 })
 
 t.test('a project for Node compiles', async (t) => {
-  t.match(await compiled(t, NODE, node), { code: 0, stdout: '', stderr: '' })
+  const bundler = { ...node, module: 'esnext', moduleResolution: 'bundler' }
+  t.match(await compiled(t, NODE, node), { code: 0, stdout: '', stderr: '' }, 'nodenext')
+  t.match(await compiled(t, NODE, bundler), { code: 0, stdout: '', stderr: '' }, 'bundler')
+  t.match(await compiled(t, COMMONJS, node, 'main.cts'), { code: 0, stdout: '', stderr: '' }, 'CommonJS')
 })
+
+// The compilations above find the optional packages, which are in the repository.
+t.test('types need no optional package', async (t) => {
+  const description = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const seen = new Set<string>()
+  const packages = new Set<string>()
+  const visit = (path: string): void => {
+    if (seen.has(path)) return
+    seen.add(path)
+    for (const specifier of typeImports(readFileSync(path, 'utf8'))) {
+      if (specifier.startsWith('.')) visit(join(dirname(path), specifier.replace(/\.ts$/, '.d.ts')))
+      else if (!isBuiltin(specifier)) packages.add(packageOf(specifier))
+    }
+  }
+  for (const { types } of Object.values<{ types: string }>(description.exports)) visit(join(root, types))
+  t.ok(seen.size > 100, `${seen.size} declaration files`)
+  t.ok(packages.has('fastify') && packages.has('zod'), 'the search finds packages')
+  t.strictSame(
+    [...packages].filter((name) => !Object.hasOwn(description.dependencies, name)),
+    [],
+  )
+})
+
+/** What a declaration file imports or exports from, statically or as `import('...')`. */
+const typeImports = (source: string): string[] =>
+  [...source.matchAll(/(?:from |^import |import\()["']([^"']+)["']/gm)].map(([, specifier]) => specifier)
+
+const packageOf = (specifier: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)![0]
 
 t.test('a wrong use does not compile', async (t) => {
   const { code, stdout } = await compiled(t, BROWSER.replace('headers: {', 'heders: {'), browser('es2022'))

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Redis } from 'ioredis'
 import { PolyVeilError } from '../../../errors/index.ts'
+import type { RedisConnection } from './redis-connection.ts'
 
 /** Seconds after which a client may try again. */
 const RETRY_SECONDS = 5
@@ -27,19 +27,19 @@ export const script = (text: string): Script => ({
  *
  * After TOO_BUSY it is not known whether the call was made. Callers must be right either way.
  */
-export class RedisCalls {
-  readonly #connection: Redis
+export class RedisCalls<C extends RedisConnection = RedisConnection> {
+  readonly #connection: C
   readonly #milliseconds: number
   /** Calls in a row that had no answer in time. */
   #unanswered = 0
 
-  constructor(connection: Redis, milliseconds = CALL_MILLISECONDS) {
+  constructor(connection: C, milliseconds = CALL_MILLISECONDS) {
     this.#connection = connection
     this.#milliseconds = milliseconds
   }
 
   /** @throws TOO_BUSY when Redis is away, or refuses commands for now */
-  async ask<T>(call: (connection: Redis) => Promise<T>): Promise<T> {
+  async ask<T>(call: (connection: C) => Promise<T>): Promise<T> {
     const { promise: late, reject } = Promise.withResolvers<never>()
     const timer = setTimeout(() => {
       reject(redisAway())

@@ -18,7 +18,7 @@ export class SharedRedis {
   readonly #log: RedisLog
   readonly #Connection: typeof Redis
   readonly #connections = new Set<Redis>()
-  readonly #calls: RedisCalls
+  readonly #calls: RedisCalls<Redis>
   /** For short commands. They fail at once while Redis is away. */
   readonly commands: Redis
 

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { noSuchKeySet } from '../../stores/key-set-errors.ts'
 import type {
@@ -13,6 +12,7 @@ import { type KeySetRecord, type NamedKeySet, type Piece, parsedRecord } from '.
 import { Serial } from '../../stores/serial.ts'
 import { type LeaseTimes, underLease } from '../exchange/lease.ts'
 import { RedisCalls, type Script } from '../exchange/redis-calls.ts'
+import type { RedisConnection } from '../exchange/redis-connection.ts'
 import { ANNOUNCE, FORGET, READ, READ_WHOLE, RESTORE, RETIRE, SAVE, TOTALS, USE, VIEW } from './scripts.ts'
 
 /** Sets that one call reads, or one sweep removes, at most. */
@@ -45,7 +45,7 @@ export interface RedisIndexOptions extends Partial<LeaseTimes> {
  * changes nothing: its part is refused with TOO_BUSY, and the upload is where the other process has it.
  */
 export class RedisIndex implements KeySetIndex {
-  readonly #connection: Redis
+  readonly #connection: RedisConnection
   readonly #calls: RedisCalls
   readonly #prefix: string
   readonly #times: LeaseTimes
@@ -53,11 +53,11 @@ export class RedisIndex implements KeySetIndex {
   /** Callers in this process wait here, and not each for the lease. */
   readonly #serial = new Serial()
   readonly #watchers: ((name: string) => void)[] = []
-  #subscriber: Redis | undefined
+  #subscriber: RedisConnection | undefined
 
-  /** @param connection stays the caller's */
+  /** @param connection of ioredis; stays the caller's */
   constructor(
-    connection: Redis,
+    connection: RedisConnection,
     {
       prefix = 'polyveil:keys:',
       callMilliseconds,
@@ -196,7 +196,7 @@ export class RedisIndex implements KeySetIndex {
   /**
    * A connection of its own, since one that subscribes takes no other commands. It subscribes anew by itself.
    */
-  #subscribed(): Redis {
+  #subscribed(): RedisConnection {
     const subscriber = this.#connection.duplicate({
       maxRetriesPerRequest: null,
       enableOfflineQueue: true,

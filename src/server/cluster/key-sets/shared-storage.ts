@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { S3Options } from '../../s3/s3-objects.ts'
 import type { KeySetStorage } from '../../stores/key-set-bytes.ts'
 import type { StorageHealth } from '../../stores/storage-health.ts'
+import type { RedisConnection } from '../exchange/redis-connection.ts'
 import { PieceFiles } from './piece-files.ts'
 import { RedisIndex, type RedisIndexOptions } from './redis-index.ts'
 import { S3Pieces, type S3PiecesOptions } from './s3-pieces.ts'
@@ -20,11 +20,11 @@ const S3 = 's3://'
 /**
  * Opens key sets that several processes share.
  *
- * @param connection of Redis; stays the caller's
+ * @param connection of ioredis; stays the caller's
  * @throws CONFIG_INVALID when the place cannot be used
  */
 export async function openSharedStorage(
-  connection: Redis,
+  connection: RedisConnection,
   {
     place,
     health,
