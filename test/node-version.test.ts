@@ -60,6 +60,10 @@ function oldNode(): string | undefined {
     )
 }
 
+/** Whether CommonJS can load modules: since Node 20.19 and 22.12. */
+const requiresModules = (node: string): boolean =>
+  execFileSync(node, ['-p', 'process.features.require_module'], { encoding: 'utf8' }).trim() === 'true'
+
 const old = oldNode()
 t.test(
   'the command line and entry points refuse a real old Node',
@@ -71,6 +75,9 @@ t.test(
     for (const entry of entries) {
       const script = `import(${JSON.stringify(pathToFileURL(entry).href)}).catch(({ message }) => console.log(message))`
       t.match(spawnSync(old!, ['-e', script], { encoding: 'utf8' }).stdout, SENTENCE, entry)
+      if (!requiresModules(old!)) continue
+      const required = spawnSync(old!, ['-e', `require(${JSON.stringify(entry)})`], { encoding: 'utf8' })
+      t.match(required.stderr, SENTENCE, `${entry} by require`)
     }
   },
 )

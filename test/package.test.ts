@@ -1,5 +1,6 @@
 import { access, constants, readFile } from 'node:fs/promises'
 import t from 'tap'
+import { project, run } from './docs/support.ts'
 import { requireBuild } from './support/built.ts'
 
 // The built package under its own name, as users import it. The specifiers are not literals, so that the type
@@ -57,6 +58,15 @@ t.test('entry points share their modules, and the version is the package’s', a
 
 t.test('other modules of the package cannot be imported', async (t) => {
   await t.rejects(import(`${description.name}/dist/cli/run.js`), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' })
+})
+
+t.test('CommonJS gets the same modules by require', async (t) => {
+  const specifiers = entries.map(([path]) => description.name + path.slice(1))
+  const source = `for (const name of ${JSON.stringify(specifiers)})
+    import(name).then((module) => console.log(require(name) === module, Object.keys(require(name)).length > 2))`
+  const directory = project(t, { 'main.cjs': source })
+  const { code, stdout, stderr } = await run(directory, process.execPath, 'main.cjs')
+  t.strictSame([code, stdout, stderr], [0, 'true true\n'.repeat(entries.length), ''])
 })
 
 t.test('the command can be executed with Node', async (t) => {
