@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { build, createLogger, type Rolldown } from 'vite'
 import { ROOT } from '../../scripts/building/paths.ts'
-import { project } from '../docs/support.ts'
+import { page, project } from '../docs/support.ts'
 import { requireBuild } from '../support/built.ts'
 
 // A web page that imports `polyveil/client`, bundled: its modules and bytes.
@@ -67,6 +67,11 @@ t.test('a bundle of the client has no package of the server, and no module of No
   const gzip = code.reduce((sum, text) => sum + gzipSync(text).length, 0)
   t.comment(`${bytes} bytes of JavaScript, ${gzip} compressed`)
   t.ok(bytes < MOST.bytes && gzip < MOST.gzip, `${bytes} bytes, ${gzip} compressed`)
+  const [, ...stated] = /(\d+) kB of JavaScript \((\d+) kB compressed\)/.exec(page('docs/library.md'))!
+  for (const [i, measured] of [bytes, gzip].entries()) {
+    const kilobytes = Number(stated[i])
+    t.ok(Math.abs(kilobytes - measured / 1000) < 0.05 * kilobytes, `docs/library.md says ${kilobytes} kB`)
+  }
 })
 
 /** What a pattern captures in the names of modules, each once. */
