@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { pathOf, ROUTES } from '../wire/protocol/index.ts'
 
 const layersSchema = z.array(z.object({ name: z.string(), operations: z.number().int().nonnegative() }))

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { make } from './elements.ts'
 import type { OnPicture } from './picture.ts'
 
