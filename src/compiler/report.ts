@@ -5,6 +5,7 @@ import { bitLength } from '../circuit/parameters/primes.ts'
 import { MESSAGE_RMS_BOUND, refreshDepth, refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
 import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
+import { layerReads } from './layer-reads.ts'
 import { processMemory } from './planner/target/process-memory.ts'
 import { type Target, targetOf } from './planner/target/target.ts'
 
@@ -13,6 +14,8 @@ export interface LayerReport {
   readonly name: string
   readonly kind: string
   readonly shape: readonly number[]
+  /** Indices of the layers whose results it computes with, in order. */
+  readonly reads: readonly number[]
   /** Level and log2 of the scale of the layer's last value, after its refresh if it is refreshed. */
   readonly level: number
   readonly scaleBits: number
@@ -126,17 +129,20 @@ function countOps(ops: readonly Op[]): Record<OpKind, number> {
   return counts
 }
 
-function layerReports({ layers, ops }: Circuit): LayerReport[] {
+function layerReports(circuit: Circuit): LayerReport[] {
+  const { layers, ops } = circuit
   const own: Op[][] = layers.map(() => [])
   for (const op of ops) own[op.layer].push(op)
-  return layers.map((info, index) => layerReport(info, own[index]))
+  const reads = layerReads(circuit)
+  return layers.map((info, index) => layerReport(info, reads[index], own[index]))
 }
 
 /** @param own the layer's operations */
-function layerReport(info: LayerInfo, own: readonly Op[]): LayerReport {
+function layerReport(info: LayerInfo, reads: readonly number[], own: readonly Op[]): LayerReport {
   const last = own.at(-1)
   return {
     ...info,
+    reads,
     level: last?.level ?? 0,
     scaleBits: last ? Math.log2(last.scale) : 0,
     lowestLevel: own.reduce((lowest, { level }) => Math.min(lowest, level), last?.level ?? 0),
