@@ -1,5 +1,4 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import sharp from 'sharp'
@@ -10,13 +9,13 @@ import { polyveil } from '../cli/support.ts'
 import { requireBuild } from '../support/built.ts'
 import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { freePort } from '../support/free-port.ts'
+import { violationsOn } from './accessibility.ts'
 import { findChromium, launch } from './chromium.ts'
 
 // The page of the service in Chromium, with the service in its own process.
 
 const executable = findChromium()
 const skip = executable === undefined && 'There is no Chromium: install it, or name one in CHROMIUM'
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const digits = bundledNetworks().find(({ name }) => name === 'digits')!
 
 t.test('the page classifies pictures', { skip }, async (t) => {
@@ -283,18 +282,6 @@ async function accessible(t: Test, page: Page): Promise<void> {
   await answered(page)
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })
-    // By the debugging protocol, since the policy of the page forbids foreign scripts.
-    await page.evaluate(axe)
-    const violations = await page.evaluate(async () => {
-      const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } }
-      const found = await axe.run()
-      return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
-    })
-    t.strictSame(violations, [], colorScheme)
+    t.strictSame(await violationsOn(page), [], colorScheme)
   }
-}
-
-interface Violation {
-  readonly id: string
-  readonly nodes: readonly { readonly html: string }[]
 }

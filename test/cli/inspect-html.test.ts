@@ -38,6 +38,7 @@ const expectedRows = ({ layers, rounds }: PlanReport): string[][] =>
     layer.name,
     layer.kind,
     layer.shape.join(' × '),
+    layer.reads.map((read) => read + 1).join(', '),
     String(layer.operations),
     String(layer.level),
     `2${layer.scaleBits.toFixed(1)}`,
@@ -53,7 +54,7 @@ const expectedRows = ({ layers, rounds }: PlanReport): string[][] =>
 
 /** The height of a layer's bar in a chart, as a fraction of the axis. */
 function barShare(chart: Element, tip: string): number {
-  const column = named(chart, 'g').find((group) => textOf(named(group, 'title')[0]) === tip)
+  const column = named(chart, 'a').find((group) => textOf(named(group, 'title')[0]) === tip)
   const [all, bar] = named(column!, 'rect').map(({ attributes }) => Number(attributes.height))
   return bar === undefined ? 0 : bar / all
 }
@@ -100,6 +101,22 @@ t.test('the page of a bundled network shows the whole plan', async (t) => {
     t.match(header, part)
   t.match(textOf(byId(page, 'totals')), plan.isMeasured ? 'measured on calibration images' : 'estimated')
   t.throws(() => byId(page, 'rounds'), 'without refreshes there is no chart of them')
+  const input = textOf(byId(page, 'input'))
+  for (const part of [
+    'grey, the same in all channels',
+    'to 56x56, bilinear',
+    'mean 0.1307',
+    '1 × 56 × 56 numbers',
+  ])
+    t.match(input, part)
+  t.match(input, /1 ciphertext of 16 channels and 8,192 slots/)
+  t.match(input, /[\d,]+ constants of [\d,]+ numbers together/)
+  const boxes = named(byId(page, 'network'), 'a')
+  t.strictSame(
+    boxes.map(({ attributes }) => attributes.href),
+    plan.layers.map((_: unknown, i: number) => `#layer-${i + 1}`),
+  )
+  t.equal(textOf(boxes[8]).trim(), '9 conv.outconv 48 × 14 × 14')
   t.ok(text.length < 100_000, `${text.length} characters`)
 })
 
@@ -114,7 +131,7 @@ t.test('the page of a network with refreshes shows where they are', async (t) =>
   holdsPlan(t, page, plan)
   const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0)
   t.equal(sum(plan.layers.map(({ refreshes }) => refreshes)), sum(plan.rounds))
-  const rounds = named(byId(page, 'rounds'), 'g').map((group) => textOf(named(group, 'title')[0]))
+  const rounds = named(byId(page, 'rounds'), 'a').map((group) => textOf(named(group, 'title')[0]))
   t.strictSame(
     rounds,
     plan.rounds.map((count, i) => `round ${i + 1}: ${count} ciphertext${count === 1 ? '' : 's'}`),
@@ -147,13 +164,19 @@ t.test('the page is accessible without its pictures', async (t) => {
   t.equal(page.attributes.lang, 'en')
   const ids = elementsOf(page).flatMap(({ attributes }) => attributes.id ?? [])
   t.equal(new Set(ids).size, ids.length, 'ids are unique')
-  for (const svg of named(page, 'svg')) {
-    t.equal(svg.attributes.role, 'img')
-    t.match(
-      textOf(byId(svg, svg.attributes['aria-labelledby'])),
-      /\d/,
-      'each chart has a description in words',
+  const regions = elementsOf(page).filter(({ attributes }) => attributes.class === 'scroll')
+  t.equal(regions.length, 8, 'the graph, five charts and two tables')
+  t.ok(regions.every(({ attributes }) => attributes.role === 'region' && attributes.tabindex === '0'))
+  t.equal(new Set(regions.map(({ attributes }) => attributes['aria-label'])).size, regions.length)
+  for (const region of regions) {
+    const [drawing] = named(region, 'svg')
+    if (drawing === undefined) continue
+    t.equal(drawing.attributes['aria-hidden'], 'true')
+    t.ok(
+      named(drawing, 'a').every(({ attributes }) => attributes.tabindex === '-1'),
+      'no stops in drawings',
     )
+    t.match(textOf(named(region, 'p')[0]), /\d/, 'each drawing has a description in words')
   }
   for (const table of named(page, 'table')) {
     t.equal(named(table, 'caption').length, 1)

@@ -97,13 +97,13 @@ export const rowsOf = (element: Element): string[][] =>
 const ELEMENTS = new Set(
   (
     'html head meta title style body header main section nav footer h1 h2 h3 p a b i code ul li dl dt dd div span ' +
-    'figure figcaption svg g line rect path text table caption thead tbody tr th td sup'
+    'figure figcaption svg g line rect path text table caption thead tbody tr th td sup ol details summary'
   ).split(' '),
 )
 const NAMES = new Set(
   (
     'lang charset http-equiv content name id class href role tabindex scope aria-label aria-labelledby viewBox x y x1 x2 y1 ' +
-    'y2 d width height'
+    'y2 d width height rx transform aria-hidden'
   ).split(' '),
 )
 
@@ -114,6 +114,6 @@ export const suspicious = (page: Element): string[] =>
   elementsOf(page).flatMap(({ name, attributes, children }) => [
     ...(ELEMENTS.has(name) ? [] : [`<${name}>`]),
     ...Object.keys(attributes).filter((attribute) => !NAMES.has(attribute)),
-    ...('href' in attributes && !/^#[a-z]+$/.test(attributes.href) ? [attributes.href] : []),
+    ...('href' in attributes && !/^#[a-z]+(-\d+(-[a-z]+)?)?$/.test(attributes.href) ? [attributes.href] : []),
     ...(name === 'style' && /url\(|@import|expression/.test(children.join('')) ? ['style loads'] : []),
   ])

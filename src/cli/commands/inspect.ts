@@ -31,7 +31,8 @@ async function inspect(
   const { planSubject } = await import('../output/plan-page/page.ts')
   const { circuitText } = await import('../../circuit/index.ts')
   const subject = planSubject(circuit, digest)
-  const { model, manifest, preprocessing, plan } = subject
+  const { model, manifest, plan } = subject
+  const { preprocessing } = circuit.input
   const listing = text ? { text: circuitText(circuit) } : {}
   const page = html === undefined ? {} : { html }
   if (html !== undefined) await writePage(context, html, subject)

@@ -1,4 +1,5 @@
 import { type Markup, markup, type Part } from './markup.ts'
+import { scrolled } from './scrolled.ts'
 
 /** A chart with what one has to know to read it. */
 export interface Figure {
@@ -21,10 +22,7 @@ export interface LegendItem {
 export const figure = ({ id, title, note, legend = [], drawing }: Figure): Markup =>
   markup`<figure id="${id}">
 <figcaption><h3>${title}</h3><p>${note}</p>${legend.length > 0 ? legendList(legend) : undefined}</figcaption>
-<div class="scroll" tabindex="0" role="group" aria-label="${title}">
-${drawing}
-</div>
-</figure>
+${scrolled(title, drawing)}</figure>
 `
 
 const legendList = (items: readonly LegendItem[]): Markup =>

@@ -2,7 +2,7 @@ import type { LayerReport, PlanReport } from '../../../compiler/index.ts'
 import { type Column, itemsOf, leastOf, mostOf, sumOf } from './columns.ts'
 import { type Figure, figure } from './figure.ts'
 import { drawing, frameOf } from './frame.ts'
-import { columnName, columnNote, type LayerAxis, layerAxis } from './layer-axis.ts'
+import { columnNote, type FigureKey, type LayerAxis, layerAxis, layerTip } from './layer-axis.ts'
 import { levelChart } from './level-chart.ts'
 import { type Bar, stacks } from './marks.ts'
 import type { Markup } from './markup.ts'
@@ -14,7 +14,7 @@ export function layerCharts(plan: PlanReport): Markup[] {
   const { layers } = plan
   const axis = layerAxis(layers)
   return [
-    levelChart(plan, axis),
+    levelChart(plan),
     secondsChart(layers, axis),
     precisionChart(plan, axis),
     rotationsChart(layers, axis),
@@ -23,7 +23,7 @@ export function layerCharts(plan: PlanReport): Markup[] {
 }
 
 function secondsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure {
-  const [id, title] = ['seconds', 'Estimated seconds']
+  const [id, title] = ['seconds', 'Estimated seconds'] as const
   const measure = (column: Column): number => sumOf(itemsOf(column, layers), ({ seconds }) => seconds)
   const slowest = layers.toSorted((a, b) => b.seconds - a.seconds)[0]
   const longest = slowest ? `The longest is ${slowest.name} with ${shortSeconds(slowest.seconds)}.` : ''
@@ -36,7 +36,7 @@ function secondsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure {
 }
 
 function rotationsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure {
-  const [id, title] = ['rotations', 'Rotations']
+  const [id, title] = ['rotations', 'Rotations'] as const
   const measure = (column: Column): number => sumOf(itemsOf(column, layers), ({ rotations }) => rotations)
   return {
     id,
@@ -55,7 +55,7 @@ function rotationsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure
 }
 
 function slotsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure {
-  const [id, title] = ['slots', 'Slots used']
+  const [id, title] = ['slots', 'Slots used'] as const
   const measure = (column: Column): number => 100 * slotShare(itemsOf(column, layers))
   return {
     id,
@@ -69,7 +69,7 @@ const slotShare = (layers: readonly LayerReport[]): number =>
   sumOf(layers, ({ slotsUsed }) => slotsUsed) / Math.max(1, layers.length)
 
 interface BarDrawing {
-  readonly id: string
+  readonly id: FigureKey
   readonly title: string
   readonly measure: (column: Column) => number
   readonly textOf: (value: number) => string
@@ -80,20 +80,19 @@ interface BarDrawing {
 
 function barDrawing(
   layers: readonly LayerReport[],
-  { columns, sections }: LayerAxis,
+  { columns, axes }: LayerAxis,
   { id, title, measure, textOf, unit, most = mostOf(columns, measure), finest }: BarDrawing,
 ): Markup {
-  const frame = frameOf({ count: layers.length, most, finest, unit, sections })
+  const frame = frameOf({ ...axes, most, finest, unit })
   const bars = columns.map((column) => {
     const value = measure(column)
     const whole: Bar = { from: 0, to: value, look: 'bar' }
-    return { column, bars: [whole], tip: `${columnName(column, layers)}: ${textOf(value)}` }
+    return { column, bars: [whole], tip: layerTip(column, layers, textOf(value), id) }
   })
   const [least, largest] = [leastOf(columns, measure), mostOf(columns, measure)]
   const range = columns.length === 0 ? 'no layers' : `from ${textOf(least)} to ${textOf(largest)}`
   return drawing(
     frame,
-    id,
     `${title} of ${layers.length} layers in order, ${range}; the table has all numbers.`,
     stacks(frame, bars),
   )

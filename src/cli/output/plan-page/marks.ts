@@ -1,6 +1,6 @@
 import type { Column } from './columns.ts'
 import { BASE, coordinate, type Frame, xOf, yOf } from './frame.ts'
-import { type Markup, markup } from './markup.ts'
+import { type Markup, markup, type Part } from './markup.ts'
 
 /** A part of a column, from one value up to another. */
 export interface Bar {
@@ -14,8 +14,15 @@ export interface Bar {
 export interface Stack {
   readonly column: Column
   readonly bars: readonly Bar[]
+  readonly tip: Tip
+}
+
+/** What a column stands for. */
+export interface Tip {
   /** The text that a reader sees when the pointer is on the column. */
-  readonly tip: string
+  readonly text: string
+  /** The id of a table's row or cell with the number: where touching the column leads. */
+  readonly target: string
 }
 
 /** Share of a column's width that is a gap between it and its neighbours. */
@@ -32,8 +39,12 @@ export const stacks = (frame: Frame, all: readonly Stack[]): Markup[] =>
     const gap = width < LEAST_WITH_GAP ? 0 : Math.min(MOST_GAP, GAP_SHARE * width)
     const place = { x: coordinate(left + gap / 2), width: coordinate(width - gap) }
     const parts = bars.filter(({ from, to }) => to > from).map((bar) => rectangle(frame, place, bar))
-    return markup`<g><title>${tip}</title>${pointable(column, frame)}${parts}</g>\n`
+    return link(tip, [pointable(column, frame), parts])
   })
+
+/** Keyboards reach the rows by the table itself: hundreds of columns would be hundreds of stops. */
+const link = ({ text, target }: Tip, content: Part): Markup =>
+  markup`<a href="#${target}" tabindex="-1"><title>${text}</title>${content}</a>\n`
 
 interface Place {
   readonly x: number
@@ -74,5 +85,5 @@ export const goal = (frame: Frame, value: number): Markup =>
   markup`<line class="goal" x1="${xOf(frame, 0)}" x2="${xOf(frame, frame.count)}" y1="${yOf(frame, value)}" y2="${yOf(frame, value)}" />`
 
 /** What columns show when they are pointed at, where nothing else is drawn for each. */
-export const tips = (frame: Frame, columns: readonly Column[], texts: readonly string[]): Markup[] =>
-  columns.map((column, i) => markup`<g><title>${texts[i]}</title>${pointable(column, frame)}</g>\n`)
+export const tipMarks = (frame: Frame, columns: readonly Column[], tips: readonly Tip[]): Markup[] =>
+  columns.map((column, i) => link(tips[i], pointable(column, frame)))

@@ -1,9 +1,9 @@
 import { type Circuit, manifestOf } from '../../../circuit/index.ts'
 import { type PlanReport, planReport } from '../../../compiler/index.ts'
-import type { Preprocessing } from '../../../preprocessing/types.ts'
 import { VERSION } from '../../../version.ts'
-import { preprocessingText } from '../preprocessing-text.ts'
 import { glossary } from './glossary.ts'
+import { networkFigure } from './graph/network-figure.ts'
+import { type Ingredients, ingredientsOf, inputFacts } from './input-facts.ts'
 import { kindTable } from './kind-table.ts'
 import { layerCharts } from './layer-charts.ts'
 import { layerTable } from './layer-table.ts'
@@ -17,21 +17,21 @@ import { counted } from './texts.ts'
 export interface PlanSubject {
   readonly model: string
   readonly labels: readonly string[]
-  readonly preprocessing: Preprocessing | null
   /** Digests of the circuit's file and of its manifest. */
   readonly digest: string
   readonly manifest: string
   readonly plan: PlanReport
+  readonly ingredients: Ingredients
 }
 
 /** What the page of a circuit tells. @param digest of the circuit's file, in hex */
 export const planSubject = (circuit: Circuit, digest: string): PlanSubject => ({
   model: circuit.model,
   labels: circuit.labels,
-  preprocessing: circuit.input.preprocessing,
   digest,
   manifest: manifestOf(circuit).digest,
   plan: planReport(circuit),
+  ingredients: ingredientsOf(circuit),
 })
 
 /**
@@ -55,7 +55,9 @@ const document = (subject: PlanSubject): Markup => markup`<html lang="en">
 <body>
 ${head(subject)}
 <main>
+${section('input', 'What goes in', inputFacts(subject.ingredients))}
 ${section('totals', 'What an inference takes', totals(subject.plan))}
+${section('network', 'The network', networkFigure(subject.plan))}
 ${section('charts', 'Layer by layer', [markup`<p>${AXIS}</p>\n`, layerCharts(subject.plan), roundChart(subject.plan)])}
 ${section('kinds', 'Where the time goes', kindTable(subject.plan))}
 ${section('why', 'Why it is as it is', reasons(subject.plan))}
@@ -67,9 +69,9 @@ circuit is its manifest.</footer>
 </body>
 </html>`
 
-const AXIS =
-  'Layers stand from left to right in the order in which the server computes them, numbered as in the table below; names ' +
-  'under the axis are the parts of the network that they belong to. Point at a column to see what it stands for.'
+const AXIS = markup`Layers stand from left to right in the order in which the server computes them, numbered as in <a href="#layers">the
+table of all layers</a>; names under the axis are the parts of the network that they belong to. A column leads to its
+number there.`
 
 const section = (id: string, title: string, content: Part): Markup =>
   markup`<section id="${id}" aria-labelledby="${id}-title">
@@ -77,21 +79,13 @@ const section = (id: string, title: string, content: Part): Markup =>
 ${content}
 </section>`
 
-const head = ({
-  model,
-  labels,
-  preprocessing,
-  digest,
-  manifest,
-  plan,
-}: PlanSubject): Markup => markup`<header>
+const head = ({ model, labels, digest, manifest, plan }: PlanSubject): Markup => markup`<header>
 <p class="eyebrow">PolyVeil plan</p>
 <h1>${model}</h1>
 <p class="lead">${lead(plan)}</p>
 <dl class="identity">
 <dt>Circuit</dt><dd><code>${digest}</code></dd>
 <dt>Manifest</dt><dd><code>${manifest}</code></dd>
-<dt>Preprocessing</dt><dd>${preprocessingText(preprocessing)}</dd>
 ${labels.length > 0 ? markup`<dt>Classes</dt><dd>${labelsText(labels)}</dd>` : undefined}
 </dl>
 ${parametersInWords(plan)}
@@ -99,7 +93,9 @@ ${parametersInWords(plan)}
 </header>`
 
 const PARTS = [
+  ['input', 'Input'],
   ['totals', 'Totals'],
+  ['network', 'Network'],
   ['charts', 'Charts'],
   ['kinds', 'Time'],
   ['why', 'Why'],

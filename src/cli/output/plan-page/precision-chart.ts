@@ -2,8 +2,8 @@ import type { LayerReport, PlanReport } from '../../../compiler/index.ts'
 import { itemsOf, leastOf } from './columns.ts'
 import type { Figure } from './figure.ts'
 import { drawing, frameOf } from './frame.ts'
-import { columnName, columnNote, type LayerAxis } from './layer-axis.ts'
-import { goal, steps, tips } from './marks.ts'
+import { columnNote, type LayerAxis, layerTip } from './layer-axis.ts'
+import { goal, steps, tipMarks } from './marks.ts'
 import { bitsText } from './texts.ts'
 
 const ID = 'precision'
@@ -22,13 +22,12 @@ export function precisionChart(plan: PlanReport, axis: LayerAxis): Figure {
   const logits = axis.columns.map((column) => leastOf(itemsOf(column, layers), logitsOf))
   const most = Math.max(SHOWN_PRECISION * plan.precisionBits, ...tensor)
   const frame = frameOf({
-    count: layers.length,
+    ...axis.axes,
     most: Math.min(MOST_BITS, most),
     unit: ' bits',
-    sections: axis.sections,
   })
-  const texts = axis.columns.map(
-    (column, i) => `${columnName(column, layers)}: ${bitsText(tensor[i])}, of logits ${bitsText(logits[i])}`,
+  const tips = axis.columns.map((column, i) =>
+    layerTip(column, layers, `${bitsText(tensor[i])}, of logits ${bitsText(logits[i])}`, ID),
   )
   return {
     id: ID,
@@ -43,8 +42,8 @@ export function precisionChart(plan: PlanReport, axis: LayerAxis): Figure {
       { look: 'second', text: 'the logits, if this layer alone erred' },
       { look: 'goal', text: `the logits, with all errors: ${bitsText(plan.precisionBits)}` },
     ],
-    drawing: drawing(frame, ID, alternative(plan, tensor), [
-      ...tips(frame, axis.columns, texts),
+    drawing: drawing(frame, alternative(plan, tensor), [
+      ...tipMarks(frame, axis.columns, tips),
       goal(frame, plan.precisionBits),
       steps(frame, 'second', axis.columns, logits),
       steps(frame, 'line', axis.columns, tensor),

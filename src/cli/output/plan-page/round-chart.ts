@@ -3,7 +3,8 @@ import { type Column, columnSize, columnsOf, itemsOf, mostOf, sumOf } from './co
 import { type Figure, figure } from './figure.ts'
 import { drawing, frameOf } from './frame.ts'
 import { type Stack, stacks } from './marks.ts'
-import type { Markup } from './markup.ts'
+import { type Markup, markup } from './markup.ts'
+import { dataTable, type TableColumn } from './table.ts'
 import { counted } from './texts.ts'
 
 const ID = 'rounds'
@@ -12,7 +13,7 @@ const MOST_COLUMNS = 480
 
 /** How many ciphertexts go to the client and back in each round; nothing for one shot. */
 export const roundChart = ({ rounds }: PlanReport): Markup | undefined =>
-  rounds.length === 0 ? undefined : figure(roundFigure(rounds))
+  rounds.length === 0 ? undefined : markup`${figure(roundFigure(rounds))}${roundTable(rounds)}`
 
 function roundFigure(rounds: readonly number[]): Figure {
   const columns = columnsOf(rounds.length, MOST_COLUMNS)
@@ -23,7 +24,11 @@ function roundFigure(rounds: readonly number[]): Figure {
   const frame = frameOf({ count: rounds.length, most: mostOf(columns, meanOf), finest: 1 })
   const bars = columns.map((column): Stack => {
     const value = meanOf(column)
-    return { column, bars: [{ from: 0, to: value, look: 'back' }], tip: tip(column, value) }
+    return {
+      column,
+      bars: [{ from: 0, to: value, look: 'back' }],
+      tip: { text: tip(column, value), target: roundId(column.from) },
+    }
   })
   const total = sumOf(rounds, (count) => count)
   const alternative = `Ciphertexts of ${counted(rounds.length, 'refresh round')} in order, ${total} together.`
@@ -31,9 +36,21 @@ function roundFigure(rounds: readonly number[]): Figure {
     id: ID,
     title: 'Refresh rounds',
     note: `Ciphertexts that go to the client and back in each round, masked: ${total} in ${counted(rounds.length, 'round')}. The server works on while a round is away.${note(columns)}`,
-    drawing: drawing(frame, ID, alternative, stacks(frame, bars)),
+    drawing: drawing(frame, alternative, stacks(frame, bars)),
   }
 }
+
+/** All rounds, closed until a reader opens it or touches a column. */
+const roundTable = (rounds: readonly number[]): Markup =>
+  markup`<details><summary>All refresh rounds</summary>
+${dataTable('Ciphertexts of each refresh round', COLUMNS, rounds, { id: roundId })}</details>`
+
+const roundId = (index: number): string => `round-${index + 1}`
+
+const COLUMNS: readonly TableColumn<number>[] = [
+  { heading: 'round', cell: (_, index) => index + 1, isName: true },
+  { heading: 'ciphertexts', cell: (count) => count, isNumber: true },
+]
 
 const tip = ({ from, to }: Column, value: number): string =>
   to - from === 1
