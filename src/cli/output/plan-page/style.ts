@@ -102,7 +102,7 @@ path.second { stroke: var(--second); stroke-width: 1; }
 line.goal { stroke: var(--back); stroke-width: 1.5; stroke-dasharray: 5 4; pointer-events: none; }
 table { border-collapse: collapse; width: 100%; font-size: 0.8rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; white-space: nowrap; color: var(--soft); font-size: 0.9rem; padding-bottom: 0.5rem; }
-th, td { padding: 0.3rem 0.55rem 0.3rem 0; text-align: left; font-weight: 400; border-bottom: 1px solid var(--rule); vertical-align: baseline; white-space: nowrap; }
+th, td { padding: 0.3rem 0.4rem 0.3rem 0; text-align: left; font-weight: 400; border-bottom: 1px solid var(--rule); vertical-align: baseline; white-space: nowrap; }
 tbody th code { overflow-wrap: normal; }
 thead th { color: var(--soft); font-weight: 600; border-bottom-color: var(--soft); }
 .number { text-align: right; }
