@@ -34,7 +34,7 @@ function numbersIn(constants: ConstantList): number {
 /** What a picture goes through until it is encrypted, and how large the network is. */
 export const inputFacts = ({ input, slots, constants, constantNumbers }: Ingredients): Markup =>
   markup`<dl class="identity">
-<dt>Picture</dt><dd>${pictureText(input)}</dd>
+<dt>Preprocessing</dt><dd>${preparationText(input)}</dd>
 <dt>Input</dt><dd>${shapeText(input.image)} numbers of at most ${countText(input.bound)} in absolute value</dd>
 ${input.patch > 1 ? markup`<dt>Patches</dt><dd>${patchText(input)}</dd>` : undefined}
 <dt>Packing</dt><dd>${packingText(input, slots)}</dd>
@@ -43,7 +43,7 @@ several layers and repeated them over the slots, so this is not the number of th
 have that number; <code>polyveil check</code> counts it in a checkpoint.</dd>
 </dl>`
 
-const pictureText = ({ preprocessing }: InputSpec): Markup | string =>
+const preparationText = ({ preprocessing }: InputSpec): Markup | string =>
   preprocessing === null
     ? preprocessingText(null)
     : markup`<ol class="steps">${preprocessingSteps(preprocessing).map((step) => markup`<li>${step}</li>`)}</ol>`
