@@ -44,7 +44,7 @@ export async function launch(t: Test, executablePath: string): Promise<BrowserCo
   return context
 }
 
-function isExecutable(path: string): boolean {
+export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
     return true

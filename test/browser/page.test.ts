@@ -23,6 +23,7 @@ t.test('the page classifies pictures', { skip }, async (t) => {
   const directory = t.testdir()
   const modelsDir = join(directory, 'models')
   await writeDigitsOfFewKeys(modelsDir, 'never')
+  await writeDigitsOfFewKeys(modelsDir, 'always', 'rounds')
   const plan = join(modelsDir, 'digits.html')
   t.equal((await polyveil(['inspect', join(modelsDir, 'digits.pvc'), '--html', plan])).code, 0)
   const port = String(await freePort())
@@ -55,6 +56,7 @@ t.test('the page classifies pictures', { skip }, async (t) => {
     service = await start()
     t.match(await answered(page), /: 7\.$/, 'the next try succeeds')
   })
+  await onThePage('a network with refresh rounds', rounds)
   await onThePage('a picture of the camera', camera)
   await onThePage('a small screen, and a keyboard', onAPhone)
   await onThePage('an accessibility checker finds nothing', accessible)
@@ -253,6 +255,21 @@ async function unlike(t: Test, page: Page, directory: string): Promise<void> {
   t.match(await trouble(page), /The network cannot handle this picture.*more like the samples/)
   t.equal(await page.locator('#stages li[data-state="failed"]').getAttribute('data-stage'), 'decrypt')
   t.equal(await page.locator('.scores').count(), 0, 'no answer is shown')
+}
+
+async function rounds(t: Test, page: Page): Promise<void> {
+  await page.check('#model-rounds')
+  await page.locator('#keys-text', { hasText: 'First your browser' }).waitFor()
+  t.match(
+    await page.locator('[data-model="rounds"]').textContent(),
+    /\d+ rounds, in which your browser refreshes/,
+  )
+  await sample(page, '8')
+  t.match(await answered(page), /: 8\.$/)
+  const refresh = page.locator('#stages li[data-stage="refresh"]')
+  t.equal(await refresh.getAttribute('data-state'), 'done')
+  t.match(await refresh.textContent(), /\d+ rounds, [\d.]+ MB/)
+  t.equal(await page.locator('#seen tbody tr').count(), 5, 'masked values, and what was sent for them')
 }
 
 async function camera(t: Test, page: Page): Promise<void> {

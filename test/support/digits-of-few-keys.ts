@@ -12,21 +12,22 @@ const network = (file: string): string =>
  * Compiles the digits network for the smallest keys: 7 MB with refreshes and 45 MB in one shot, where those
  * of the bundled circuit have 200 MB. For tests that make and upload key sets.
  *
- * @param folder is made; gets `digits.pvc`
+ * @param folder is made where it is missing; gets `MODEL.pvc`
  */
 export async function writeDigitsOfFewKeys(
   folder: string,
   refresh: 'always' | 'never' = 'always',
+  model = 'digits',
 ): Promise<void> {
   const config = parseConfig(await readFile(network('json'), 'utf8'))
   const { circuit } = compile(loadNetwork(await readCheckpoint(network('pt')), config), {
-    model: 'digits',
+    model,
     preprocessing: config.preprocessing,
     labels: config.labels,
     refresh,
     rings: [refresh === 'always' ? 8192 : 16384],
     objective: 'keys',
   })
-  await mkdir(folder)
-  await writeFile(join(folder, 'digits.pvc'), writeCircuit(circuit))
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, `${model}.pvc`), writeCircuit(circuit))
 }

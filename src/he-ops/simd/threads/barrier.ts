@@ -23,6 +23,8 @@ const SPINS = 4000
 const PATIENCE_MILLISECONDS = 20_000
 /** The same for a thread that has to start first, which reads its modules from the disk. */
 const START_MILLISECONDS = 120_000
+/** Between two looks for threads that are starting, in case a browser loses the call that wakes this one. */
+const LOOK_MILLISECONDS = 500
 
 /**
  * A barrier between phases. The last thread that arrives decides the verdict, so that all threads leave the
@@ -60,11 +62,12 @@ export class Barrier {
    * @throws WORKER_LOST when one of them does not join
    */
   async present(): Promise<void> {
-    for (;;) {
+    for (const begun = performance.now(); ; ) {
       const count = Atomics.load(this.#words, PRESENT)
       if (count >= this.#threads - 1) return
-      const outcome = await Atomics.waitAsync(this.#words, PRESENT, count, this.#startPatience).value
-      if (outcome === 'timed-out') throw lost('A thread of the engine did not begin')
+      const left = this.#startPatience - (performance.now() - begun)
+      if (left <= 0) throw lost('A thread of the engine did not begin')
+      await Atomics.waitAsync(this.#words, PRESENT, count, Math.min(left, LOOK_MILLISECONDS)).value
     }
   }
 
