@@ -33,7 +33,7 @@ t.test('every command and snippet has a test', async (t) => {
     'docs/getting-started.md sh': 9, // tested in getting-started.test.ts, except the first
     'docs/http-api.md sh': 10, // the last, of refresh rounds, is tested in rounds.test.ts
     'docs/library.md sh': 1, // tested in test/browser, as are the last three of the library in TypeScript
-    'docs/library.md ts': 6,
+    'docs/library.md ts': 5,
     'docs/models.md sh': 1, // tested in accuracy.test.ts
     'docs/several-machines.md sh': 3, // tested in several-machines.test.ts
   })
