@@ -9,6 +9,7 @@ export class Photo {
   readonly #video = byId('video', HTMLVideoElement)
   readonly #onTrouble: (error: unknown) => void
   #stream: MediaStream | undefined
+  #opening: AbortController | undefined
 
   constructor(onPicture: OnPicture, onTrouble: (error: unknown) => void) {
     this.#onPicture = onPicture
@@ -19,7 +20,11 @@ export class Photo {
 
   #takeFiles(): void {
     const file = byId('file', HTMLInputElement)
-    file.addEventListener('change', () => this.#take(file.files?.[0]))
+    file.addEventListener('change', () => {
+      this.#take(file.files?.[0])
+      // The same file may be chosen again after another picture.
+      file.value = ''
+    })
     // A file that misses the field would otherwise replace the page.
     for (const kind of ['dragover', 'drop'] as const) {
       document.addEventListener(kind, (event) => event.preventDefault())
@@ -47,8 +52,14 @@ export class Photo {
   }
 
   async #open(): Promise<void> {
-    this.#stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } })
-    this.#video.srcObject = this.#stream
+    const opening = new AbortController()
+    this.#opening?.abort()
+    this.#opening = opening
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } })
+    // People may have gone elsewhere while the browser asked them: no camera films unseen.
+    if (opening.signal.aborted) return stop(stream)
+    this.#stream = stream
+    this.#video.srcObject = stream
     // There is no picture to take before it plays.
     await this.#video.play()
     this.#viewfinder.hidden = false
@@ -57,7 +68,8 @@ export class Photo {
 
   /** Turns the camera off. */
   close(): void {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop()
+    this.#opening?.abort()
+    if (this.#stream) stop(this.#stream)
     this.#stream = undefined
     this.#video.srcObject = null
     this.#viewfinder.hidden = true
@@ -67,4 +79,8 @@ export class Photo {
   #take(file: File | undefined): void {
     if (file !== undefined) this.#onPicture({ image: file })
   }
+}
+
+function stop(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop()
 }
