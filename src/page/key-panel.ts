@@ -25,13 +25,20 @@ export class KeyPanel {
     await this.refresh()
   }
 
+  /** Says nothing of keys until a model is chosen. */
+  hide(): void {
+    this.#shown = undefined
+    this.#text.textContent = 'Choose a model first.'
+    this.#forget.hidden = true
+  }
+
   /** Shows the state anew. */
   async refresh(): Promise<void> {
     if (this.#shown === undefined) return
     const { client, manifest, sizes } = this.#shown
     const kept = await client.keySets.list()
     // Another model may have been chosen meanwhile.
-    if (this.#shown.manifest !== manifest) return
+    if (this.#shown?.manifest !== manifest) return
     const own = kept.find(({ parametersDigest }) => parametersDigest === manifest.parametersDigest)
     const stored = own?.hasSecretKey ? own.keySets.find(({ state }) => state === 'stored') : undefined
     this.#forget.hidden = kept.length === 0

@@ -1,5 +1,7 @@
 import * as z from 'zod'
+import { PolyVeilError } from '../errors/index.ts'
 import { pathOf, ROUTES } from '../wire/protocol/index.ts'
+import { fileOf } from './service.ts'
 
 const layersSchema = z.array(z.object({ name: z.string(), operations: z.number().int().nonnegative() }))
 
@@ -12,7 +14,12 @@ export interface PublishedPlan {
 
 const modelSchema = z.looseObject({ parameters: z.looseObject({ plan: z.boolean() }) })
 
-/** The plan of a model, where its operator has published it. @param token of the service */
+/**
+ * The plan of a model, where its operator has published it. The page does without where the plan does not
+ * come.
+ *
+ * @param token of the service
+ */
 export async function publishedPlan(
   service: URL,
   model: string,
@@ -20,10 +27,15 @@ export async function publishedPlan(
 ): Promise<PublishedPlan | undefined> {
   const headers = new Headers(token === undefined ? [] : [['authorization', `Bearer ${token}`]])
   const about = new URL(pathOf(ROUTES.model, { model }), service)
-  const { parameters } = modelSchema.parse(await (await fetch(about, { headers })).json())
-  if (!parameters.plan) return undefined
   const address = new URL(pathOf(ROUTES.plan, { model }), service)
-  return { address, layers: layersIn(await (await fetch(address, { headers })).text()) }
+  try {
+    const { parameters } = modelSchema.parse(await (await fileOf(about, headers)).json())
+    if (!parameters.plan) return undefined
+    return { address, layers: layersIn(await (await fileOf(address, headers)).text()) }
+  } catch (error) {
+    if (error instanceof PolyVeilError) return undefined
+    throw error
+  }
 }
 
 /** The layers of a plan's page, by the headings of its table; none where the page has another form. */

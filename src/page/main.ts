@@ -7,11 +7,11 @@ import { RESIDUES_OFFSET } from '../wire/tensor.ts'
 import { byId, make } from './elements.ts'
 import { KeyPanel } from './key-panel.ts'
 import { type PublishedPlan, publishedPlan } from './layers.ts'
-import { showError } from './messages.ts'
+import { INSECURE, showError, showWords } from './messages.ts'
 import { ModelPicker } from './models.ts'
 import { drawNoise } from './noise.ts'
 import type { Picture } from './picture.ts'
-import { type Prepared, prepared, show } from './preview.ts'
+import { clear, type Prepared, prepared, show } from './preview.ts'
 import { run } from './run.ts'
 import { showScores } from './scores.ts'
 import { showSeen } from './seen.ts'
@@ -43,6 +43,9 @@ class Page {
   #chosen: Chosen | undefined
   #picture: Picture | undefined
   #prepared: Prepared | undefined
+  /** What was chosen last: whatever was asked for before it comes too late. */
+  #choice: OfferedModel | undefined
+  #preparing = 0
   #running: AbortController | undefined
   readonly #picker = new ModelPicker(byId('models', HTMLElement), (model) =>
     this.#act(() => this.#choose(model)),
@@ -60,7 +63,7 @@ class Page {
     invert.addEventListener('change', () => this.#act(() => this.#prepare(invert.checked)))
     byId('token-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault()
-      this.connect(byId('token', HTMLInputElement).value)
+      this.connect(byId('token', HTMLInputElement).value.trim())
     })
   }
 
@@ -68,32 +71,51 @@ class Page {
   connect(token?: string): void {
     this.#act(async () => {
       try {
-        this.#client = await connectTo(service, token)
-        this.#token = token
+        await this.#reconnect(token)
         byId('token-form', HTMLElement).hidden = true
-        const models = await this.#client.models()
+        const models = await this.#client!.models()
         this.#picker.show(models, models.find(isDrawable) ?? models[0])
       } catch (error) {
-        if (!(error instanceof PolyVeilError) || error.code !== 'UNAUTHENTICATED') throw error
-        byId('token-form', HTMLElement).hidden = false
-        byId('token', HTMLElement).focus()
-        if (token !== undefined) throw error
+        if (token !== undefined || !isUnauthenticated(error)) throw error
+        askForToken()
       }
     })
   }
 
-  async #choose({ name }: OfferedModel): Promise<void> {
-    const client = this.#client!
+  /** Connects, and ends the connection there was. */
+  async #reconnect(token: string | undefined): Promise<void> {
+    const before = this.#client
+    this.#client = await connectTo(service, token)
+    this.#token = token
+    await before?.close()
+  }
+
+  async #choose(model: OfferedModel): Promise<void> {
+    this.#choice = model
     this.#chosen = undefined
-    this.#update()
-    const manifest = await client.manifest(name)
+    this.#keys.hide()
+    try {
+      await this.#prepare()
+      await this.#load(model)
+    } catch (error) {
+      if (this.#choice !== model) return
+      // It can be chosen again.
+      if (this.#chosen === undefined) this.#picker.clear()
+      throw error
+    }
+  }
+
+  async #load(model: OfferedModel): Promise<void> {
+    const { name } = model
+    const manifest = await this.#client!.manifest(name)
     const sizes = sizesOf(manifest)
     const plan = await publishedPlan(service, name, this.#token)
+    if (this.#choice !== model) return
     this.#chosen = { manifest, sizes, plan }
-    this.#picker.note(name, ...notesOn(this.#chosen))
+    this.#picker.note(name, ...notesOn(this.#chosen, this.#token))
     await this.#sources.offer(manifest)
     await this.#prepare()
-    await this.#keys.show(client, manifest, sizes)
+    if (this.#choice === model) await this.#keys.show(this.#client!, manifest, sizes)
   }
 
   async #take(picture: Picture | undefined): Promise<void> {
@@ -103,12 +125,13 @@ class Page {
 
   /** @param wanted whether to swap black and white; undefined where the picture decides */
   async #prepare(wanted?: boolean): Promise<void> {
-    const [picture, chosen] = [this.#picture, this.#chosen]
+    const [picture, chosen, place] = [this.#picture, this.#chosen, ++this.#preparing]
     this.#prepared = undefined
+    clear(preview, 'No picture yet')
     this.#update()
-    if (picture === undefined || chosen === undefined) return
+    if (picture === undefined || chosen === undefined || !takesPictures(chosen)) return
     const ready = await prepared(picture, chosen.manifest, wanted)
-    if (this.#picture !== picture || this.#chosen !== chosen) return
+    if (this.#preparing !== place) return
     this.#prepared = ready
     invert.checked = ready.invert
     show(preview, ready, chosen.manifest, 'The picture as the network gets it')
@@ -157,13 +180,23 @@ class Page {
     } catch (error) {
       stages.fail()
       status.textContent = running.signal.aborted ? 'Cancelled.' : ''
-      if (isEnded(error)) this.#client = await connectTo(service, this.#token)
+      if (isEnded(error)) await this.#renew()
       if (!running.signal.aborted) throw error
     } finally {
+      // A button that is hidden loses the focus to the top of the page.
+      const hadFocus = document.activeElement === cancel
       this.#running = undefined
       this.#update()
+      if (hadFocus) classify.focus({ preventScroll: true })
       await this.#keys.refresh().catch(() => {})
     }
+  }
+
+  /** Connects again after the Web Worker has ended. */
+  async #renew(): Promise<void> {
+    await this.#reconnect(this.#token)
+    const chosen = this.#chosen
+    if (chosen) await this.#keys.show(this.#client!, chosen.manifest, chosen.sizes)
   }
 
   /** Does something, and shows what goes wrong. */
@@ -173,8 +206,18 @@ class Page {
   }
 }
 
+const isUnauthenticated = (error: unknown): boolean =>
+  error instanceof PolyVeilError && error.code === 'UNAUTHENTICATED'
+
+function askForToken(): void {
+  byId('token-form', HTMLElement).hidden = false
+  byId('token', HTMLElement).focus()
+}
+
 function report(error: unknown): void {
   showError(trouble, error)
+  // A token may expire, or be revoked, at any time.
+  if (isUnauthenticated(error)) askForToken()
   trouble.scrollIntoView({ block: 'nearest' })
 }
 
@@ -191,13 +234,21 @@ function showTruth(truth: string | undefined): void {
       : `The picture is labelled “${truth}”`
 }
 
-function notesOn({ manifest, plan }: Chosen): (Node | string)[] {
+const takesPictures = ({ manifest }: Chosen): boolean => manifest.input.preprocessing !== null
+
+/** @param token of the service, which a link could not send */
+function notesOn(chosen: Chosen, token: string | undefined): (Node | string)[] {
+  const { manifest, plan } = chosen
+  if (!takesPictures(chosen)) {
+    return ['This model takes no pictures, but numbers that a program has prepared. This page cannot ask it.']
+  }
   const way =
     manifest.rounds === 0
       ? 'One message there, one back. '
       : `${manifest.rounds} rounds, in which your browser refreshes masked values. `
-  if (plan === undefined) return [way]
+  if (plan === undefined || token !== undefined) return [way]
   return [way, make('a', { href: plan.address.href }, 'How it is computed')]
 }
 
-new Page().connect()
+if (isSecureContext) new Page().connect()
+else showWords(trouble, INSECURE, location.origin)

@@ -26,8 +26,8 @@ const WORDS: Readonly<Record<string, Words>> = {
     advice: 'Try again; the picture is then encrypted anew.',
   },
   IMAGE_UNREADABLE: {
-    title: 'This file is not a picture that the browser can read.',
-    advice: 'Choose a PNG, JPEG or WebP file.',
+    title: 'This is not a picture that the browser can read, or it has too many pixels.',
+    advice: 'Choose a PNG, JPEG or WebP file of at most 60 megapixels.',
   },
   TENSOR_OUT_OF_RANGE: {
     title: 'The network cannot handle this picture.',
@@ -39,7 +39,10 @@ const WORDS: Readonly<Record<string, Words>> = {
     title: 'The server does not have your keys any more.',
     advice: 'Try again; new ones are made.',
   },
-  KEYS_MISSING: { title: 'The server does not have your keys.', advice: 'Try again; new ones are made.' },
+  KEYS_MISSING: {
+    title: 'Your keys are gone: they were forgotten or replaced meanwhile, perhaps in another tab.',
+    advice: 'Try again; new ones are made.',
+  },
   KEY_STORE_UNAVAILABLE: {
     title: 'The browser does not let this page keep your key.',
     advice: 'Allow this site to store data, or make room on the disk, then try again.',
@@ -52,6 +55,10 @@ const WORDS: Readonly<Record<string, Words>> = {
   UNAUTHENTICATED: {
     title: 'The service asks for a token.',
     advice: 'Ask its operator for one, and enter it above.',
+  },
+  CONFIG_INVALID: {
+    title: 'The service cannot be used with what was entered, or in this browser.',
+    advice: 'The exact message says why. A token has letters, digits and a few signs, and no spaces.',
   },
   FORBIDDEN: {
     title: 'Your token does not allow this, or its pictures are used up.',
@@ -84,13 +91,22 @@ const UNKNOWN: Words = {
 
 /** Shows an error in words, with the exact message for whoever helps. */
 export function showError(container: HTMLElement, error: unknown): void {
-  const { title, advice } = wordsFor(error)
-  const exact = exactText(error)
+  showWords(container, wordsFor(error), exactText(error))
+}
+
+/** Shows what is wrong. @param exact for whoever helps */
+export function showWords(container: HTMLElement, { title, advice }: Words, exact: string): void {
   container.replaceChildren(
     make('p', {}, make('strong', {}, title), ' ', advice),
     make('details', {}, make('summary', {}, 'The exact message'), make('p', {}, make('code', {}, exact))),
   )
   container.hidden = false
+}
+
+/** For pages that browsers let keep no keys. */
+export const INSECURE: Words = {
+  title: 'This page has come without encryption, so the browser lets it keep no secret key.',
+  advice: 'Open it by https instead of http; or, on the computer that runs the service, at localhost.',
 }
 
 const ENDED: Words = {

@@ -24,23 +24,25 @@ export class ModelPicker {
     this.#onChoice(chosen)
   }
 
-  /** Adds a line to a model's card. */
+  /** Chooses no model. */
+  clear(): void {
+    for (const radio of this.#fieldset.querySelectorAll('input')) radio.checked = false
+  }
+
+  /** Sets the last line of a model's card. */
   note(name: string, ...content: (Node | string)[]): void {
     const card = [...this.#fieldset.children].find((each) => (each as HTMLElement).dataset.model === name)
-    card?.append(make('p', { className: 'soft' }, ...content))
+    card?.querySelector('.note')?.remove()
+    card?.append(make('p', { className: 'soft note' }, ...content))
   }
 
   #card(model: OfferedModel, isChosen: boolean): HTMLElement {
     const id = `model-${model.name}`
     const radio = make('input', { type: 'radio', name: 'model', id, value: model.name, checked: isChosen })
     radio.addEventListener('change', () => this.#onChoice(model))
-    const card = make(
-      'div',
-      { className: 'model' },
-      radio,
-      make('label', { htmlFor: id }, model.name),
-      make('p', { className: 'soft' }, labelsText(model.labels)),
-    )
+    const about = make('p', { className: 'soft', id: `${id}-about` }, labelsText(model.labels))
+    radio.setAttribute('aria-describedby', about.id)
+    const card = make('div', { className: 'model' }, radio, make('label', { htmlFor: id }, model.name), about)
     card.dataset.model = model.name
     return card
   }

@@ -35,6 +35,12 @@ export async function prepared(
 const isLightOnDark = ({ mean }: Preprocessing): boolean =>
   mean.reduce((sum, each) => sum + each, 0) / mean.length < 0.35
 
+/** Empties a canvas. */
+export function clear(canvas: HTMLCanvasElement, label: string): void {
+  contextOf(canvas, canvas.width, canvas.height)
+  canvas.setAttribute('aria-label', label)
+}
+
 /** Draws what the network gets on a canvas, in the range of brightness that screens have. */
 export function show(canvas: HTMLCanvasElement, prepared: Prepared, manifest: Manifest, label: string): void {
   const { preprocessing, image } = manifest.input

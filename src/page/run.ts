@@ -83,7 +83,7 @@ async function runOnce(image: PreprocessedImage, options: RunOptions, keyBytes: 
 
   seconds = stopwatch()
   onStage('decrypt', { state: 'running' })
-  const best = rank(await client.decrypt(model, answer, { signal }), labels, labels.length || 1)
+  const best = rank(await client.decrypt(model, answer, { signal }), labels, manifest.output.classes)
   onStage('decrypt', { state: 'done', figures: `${bytesText(answer.length)}, ${secondsText(seconds())}` })
   return { best, exchanged: exchanged(sizes, keyBytes) }
 }

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { make } from './elements.ts'
 import type { OnPicture } from './picture.ts'
+import { fileOf } from './service.ts'
 
 const sampleSchema = z.object({ file: z.string(), truth: z.string() })
 const samplesSchema = z.record(z.string(), z.array(sampleSchema))
@@ -11,14 +12,16 @@ type Sample = z.infer<typeof sampleSchema>
 export class Samples {
   readonly #container: HTMLElement
   readonly #onPicture: OnPicture
+  readonly #onTrouble: (error: unknown) => void
   readonly #base: URL
   readonly #all: Promise<Readonly<Record<string, readonly Sample[]>>>
 
   /** @param base of the samples' files */
-  constructor(container: HTMLElement, base: URL, onPicture: OnPicture) {
+  constructor(container: HTMLElement, base: URL, onPicture: OnPicture, onTrouble: (error: unknown) => void) {
     this.#container = container
     this.#base = base
     this.#onPicture = onPicture
+    this.#onTrouble = onTrouble
     this.#all = this.#load()
   }
 
@@ -34,15 +37,18 @@ export class Samples {
     const address = new URL(file, this.#base)
     const picture = make('img', { src: address.href, alt: '', width: 28, height: 28 })
     const button = make('button', { type: 'button', ariaPressed: 'false' }, picture, truth)
-    button.addEventListener('click', () => void this.#choose(button, address, truth))
+    button.addEventListener('click', () => {
+      void this.#choose(button, address, truth).catch(this.#onTrouble)
+    })
     return button
   }
 
   async #choose(button: HTMLButtonElement, address: URL, truth: string): Promise<void> {
     for (const other of this.#container.querySelectorAll('button')) other.ariaPressed = 'false'
     button.ariaPressed = 'true'
-    const answer = await fetch(address)
-    this.#onPicture({ image: await answer.blob(), truth, invert: false })
+    const image = await (await fileOf(address)).blob()
+    // Another sample may have been chosen meanwhile.
+    if (button.ariaPressed === 'true') this.#onPicture({ image, truth, invert: false })
   }
 
   /** A page without samples, as one that was built without them, shows none. */

@@ -18,7 +18,7 @@ export class Sources {
   constructor(base: URL, onPicture: OnPicture, onTrouble: (error: unknown) => void) {
     const take = (picture: Picture | undefined): void => onPicture(picture)
     this.#drawing = new Drawing(byId('drawing', HTMLCanvasElement), take)
-    this.#samples = new Samples(byId('samples', HTMLElement), base, take)
+    this.#samples = new Samples(byId('samples', HTMLElement), base, take, onTrouble)
     this.#photo = new Photo(take, onTrouble)
     this.#tabs = new Tabs(byId('sources', HTMLElement), (id) => {
       if (id !== 'tab-photo') this.#photo.close()

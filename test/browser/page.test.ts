@@ -58,6 +58,7 @@ t.test('the page classifies pictures', { skip }, async (t) => {
   })
   await onThePage('a network with refresh rounds', rounds)
   await onThePage('a picture of the camera', camera)
+  await onThePage('a model that is chosen while another is loaded', choices)
   await onThePage('a small screen, and a keyboard', onAPhone)
   await onThePage('an accessibility checker finds nothing', accessible)
 })
@@ -84,6 +85,10 @@ t.test('the page asks for the token of a service that needs one', { skip }, asyn
   t.equal(await page.locator('#token-form').isHidden(), true)
   await sample(page, '2')
   t.match(await answered(page), /: 2\.$/)
+  t.equal((await polyveil(['tokens', 'revoke', json.id, '--data', data])).code, 0)
+  await page.waitForTimeout(1500)
+  t.match(await answered(page), /enter it above.*UNAUTHENTICATED/)
+  t.equal(await page.locator('#token-form').isVisible(), true, 'the page asks again')
 })
 
 /** Opens the page, does something with it, and checks that it neither complained nor asked others. */
@@ -273,12 +278,66 @@ async function rounds(t: Test, page: Page): Promise<void> {
 }
 
 async function camera(t: Test, page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const devices = navigator.mediaDevices
+    const open = devices.getUserMedia.bind(devices)
+    devices.getUserMedia = (wanted) =>
+      open(wanted).then((stream) => {
+        Object.assign(globalThis, { stream })
+        return stream
+      })
+  })
+  await page.click('#tab-photo')
+  // The browser opens the camera after another tab has been chosen.
+  await page.evaluate(() => {
+    document.getElementById('camera')!.click()
+    document.getElementById('tab-samples')!.click()
+  })
+  await page.waitForFunction(() => {
+    const { stream } = globalThis as { stream?: MediaStream }
+    return stream?.getTracks().every(({ readyState }) => readyState === 'ended')
+  })
   await page.click('#tab-photo')
   await page.click('#camera')
   await page.click('#shoot')
   await page.locator('#classify:enabled').waitFor()
   t.equal(await page.locator('#viewfinder').isHidden(), true, 'the camera is closed')
   t.equal(await page.locator('#preview').getAttribute('aria-label'), 'The picture as the network gets it')
+}
+
+/** A model of the list that answers late, and is gone by then. */
+const LATE = 'late'
+
+async function choices(t: Test, page: Page): Promise<void> {
+  await page.route('**/v2/models', async (route) => {
+    const answer = await route.fetch()
+    const { models } = await answer.json()
+    await route.fulfill({ response: answer, json: { models: [...models, { ...models[0], name: LATE }] } })
+  })
+  const late = Promise.withResolvers<void>()
+  await page.route(`**/v2/models/${LATE}/manifest`, async (route) => {
+    await late.promise
+    await route.continue()
+  })
+  await page.reload()
+  const ready = page.locator('#keys-text', { hasText: 'secret key' })
+  await ready.waitFor()
+  await sample(page, '4')
+  const asked = page.waitForRequest(`**/v2/models/${LATE}/manifest`)
+  await page.check(`#model-${LATE}`)
+  await asked
+  t.equal(await page.locator('#classify').isDisabled(), true, 'the model is not there yet')
+  await page.check('#model-digits')
+  const gone = page.waitForResponse(`**/v2/models/${LATE}/manifest`)
+  late.resolve()
+  await gone
+  await ready.waitFor()
+  await page.locator('#classify:enabled').waitFor()
+  t.equal(await page.locator('#trouble').isHidden(), true, 'the late model is of no interest')
+  t.equal(await page.locator('.model .note').count(), 1, 'the card of a model has one note')
+  await page.click(`#model-${LATE}`)
+  t.match(await trouble(page), /does not have this model.*MODEL_UNKNOWN/)
+  t.equal(await page.locator('input[name=model]:checked').count(), 0, 'it can be chosen again')
 }
 
 async function onAPhone(t: Test, page: Page): Promise<void> {
