@@ -109,6 +109,7 @@ t.test('the search finds all modules and imports', async (t) => {
     'he-ops/simd/threads/pool-worker.ts',
     'he-ops/simd/threads/web-thread.ts',
     'page/main.ts',
+    'page/tensor-worker.ts',
   ]
   t.strictSame(
     modules.filter((path) => !found.has(path) && !entries.includes(path)),

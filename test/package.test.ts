@@ -61,12 +61,15 @@ t.test('other modules of the package cannot be imported', async (t) => {
 })
 
 t.test('CommonJS gets the same modules by require', async (t) => {
-  const specifiers = entries.map(([path]) => description.name + path.slice(1))
+  // The script of a Web Worker refuses other places.
+  const specifiers = entries
+    .map(([path]) => description.name + path.slice(1))
+    .filter((name) => !name.endsWith('/worker'))
   const source = `for (const name of ${JSON.stringify(specifiers)})
     import(name).then((module) => console.log(require(name) === module, Object.keys(require(name)).length > 2))`
   const directory = project(t, { 'main.cjs': source })
   const { code, stdout, stderr } = await run(directory, process.execPath, 'main.cjs')
-  t.strictSame([code, stdout, stderr], [0, 'true true\n'.repeat(entries.length), ''])
+  t.strictSame([code, stdout, stderr], [0, 'true true\n'.repeat(specifiers.length), ''])
 })
 
 t.test('the command can be executed with Node', async (t) => {

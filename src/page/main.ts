@@ -19,6 +19,7 @@ import { connectTo, isEnded, type PrivateClient } from './service.ts'
 import { sizesOf } from './sizes.ts'
 import { isDrawable, Sources } from './sources.ts'
 import { STAGES, StageList } from './stages.ts'
+import { TensorMaker } from './tensor-maker.ts'
 
 /** The model that is chosen. */
 interface Chosen {
@@ -38,6 +39,7 @@ const preview = byId('preview', HTMLCanvasElement)
 /** The page: what is chosen, and what happens with it. */
 class Page {
   // Stated first: the parts below tell of pictures as soon as they are made.
+  readonly #tensors = new TensorMaker()
   #client: PrivateClient | undefined
   #token: string | undefined
   #chosen: Chosen | undefined
@@ -130,7 +132,7 @@ class Page {
     clear(preview, 'No picture yet')
     this.#update()
     if (picture === undefined || chosen === undefined || !takesPictures(chosen)) return
-    const ready = await prepared(picture, chosen.manifest, wanted)
+    const ready = await prepared(this.#tensors, picture, chosen.manifest, wanted)
     if (this.#preparing !== place) return
     this.#prepared = ready
     invert.checked = ready.invert
@@ -247,7 +249,7 @@ function notesOn(chosen: Chosen, token: string | undefined): (Node | string)[] {
       ? 'One message there, one back. '
       : `${manifest.rounds} rounds, in which your browser refreshes masked values. `
   if (plan === undefined || token !== undefined) return [way]
-  return [way, make('a', { href: plan.address.href }, 'How it is computed')]
+  return [way, make('a', { href: plan.address.href, target: '_blank' }, `How ${manifest.model} is computed`)]
 }
 
 if (isSecureContext) new Page().connect()

@@ -1,9 +1,9 @@
 import type { Manifest } from '../circuit/manifest/manifest.ts'
-import { imageTensor } from '../client/local/input.ts'
 import { brightness } from '../client/local/picture-kind.ts'
 import type { PreprocessedImage, Preprocessing } from '../preprocessing/index.ts'
 import { contextOf } from './elements.ts'
 import type { Picture } from './picture.ts'
+import type { TensorMaker } from './tensor-maker.ts'
 
 /** What the network gets of a picture, and whether black and white were swapped. */
 export interface Prepared {
@@ -15,20 +15,22 @@ export interface Prepared {
  * Prepares a picture for a model. A photograph on a light ground is inverted for networks that were trained
  * on light pictures on a dark ground.
  *
+ * @param maker makes the input of the network
  * @param invert what the user wants; undefined to decide by the picture
- * @throws IMAGE_UNREADABLE, CONFIG_INVALID as `imageTensor`
+ * @throws errors of the maker
  */
 export async function prepared(
+  maker: TensorMaker,
   { image, invert: own }: Picture,
   { input }: Manifest,
   invert = own,
 ): Promise<Prepared> {
-  const given = await imageTensor(image, input, { invert: invert ?? false })
+  const given = await maker.make(image, input, invert ?? false)
   if (invert !== undefined || input.preprocessing === null) return { tensor: given, invert: invert ?? false }
   if (!isLightOnDark(input.preprocessing) || brightness(given, input.preprocessing) < 0.5) {
     return { tensor: given, invert: false }
   }
-  return { tensor: await imageTensor(image, input, { invert: true }), invert: true }
+  return { tensor: await maker.make(image, input, true), invert: true }
 }
 
 /** Whether a network was trained on light pictures on a dark ground, by the mean of its pictures. */

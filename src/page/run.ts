@@ -91,7 +91,7 @@ async function runOnce(image: PreprocessedImage, options: RunOptions, keyBytes: 
 /** Shows what the client reports of an inference as steps. */
 class Following {
   readonly #options: RunOptions
-  readonly #seconds = stopwatch()
+  #seconds = stopwatch()
   #hasBegun = false
 
   constructor(options: RunOptions) {
@@ -136,7 +136,9 @@ class Following {
   #begin(): void {
     if (this.#hasBegun) return
     this.#hasBegun = true
-    this.#options.onStage('send', { state: 'done' })
+    const figures = `${bytesText(this.#options.sizes.query)}, ${secondsText(this.#seconds())}`
+    this.#options.onStage('send', { state: 'done', figures, detail: 'until the server began to compute' })
+    this.#seconds = stopwatch()
     this.#options.onStage('compute', { state: 'running' })
   }
 }

@@ -194,6 +194,8 @@ t.test('images that cannot be read are refused by name, or left out and counted'
       ['5/cut.png', 'IMAGE_UNREADABLE'],
     ],
   )
+  const part = await accuracy(spoilt, ...flags, '--encrypted', '1', '--skip-unreadable', ...QUIET)
+  t.match(part.json.encrypted, { images: 1 }, 'an image that can be read takes the place')
   const { stdout } = await accuracy(spoilt, ...skipping)
   t.match(stdout.toString(), /^3 images of 10 classes\n2 images cannot be read, and are left out\n/)
 

@@ -25,6 +25,8 @@ t.test('a bundle of the client has no package of the server, and no module of No
   const customLogger = createLogger('warn')
   customLogger.warn = (message) => {
     const [, module, importer] = EXTERNALIZED.exec(message) ?? []
+    // A slow machine is no fault of the bundle.
+    if (message.includes('PLUGIN_TIMINGS')) return
     if (module === undefined) t.fail(message)
     else ofNode.push([module, importer])
   }
@@ -51,8 +53,8 @@ t.test('a bundle of the client has no package of the server, and no module of No
     [],
   )
   t.strictSame(
-    ofNode,
-    [['module', 'node-seal']],
+    [...new Set(ofNode.map((each) => each.join(' of ')))],
+    ['module of node-seal'],
     'node-seal alone names a module of Node, which it does not load in browsers',
   )
 

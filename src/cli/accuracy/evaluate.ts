@@ -60,10 +60,9 @@ export async function evaluate(
   signal?: AbortSignal,
 ): Promise<Evaluated> {
   const { images, clear: clearSide, topK, classes, count } = evaluation
-  const chosen = spread(images, count)
+  const chosen = spread(await evaluation.reader.readable(images, signal), count)
   const clear = clearSide && (await runClear(evaluation, clearSide, new Set(chosen), progress, signal))
-  const encryptable = chosen.filter((image) => !evaluation.reader.skipped.has(image))
-  const encrypted = encryptable.length > 0 ? await runEncrypted(evaluation, encryptable, signal) : undefined
+  const encrypted = chosen.length > 0 ? await runEncrypted(evaluation, chosen, signal) : undefined
   const counts = {
     clear: clear && classCounts([...clear.values()], classes),
     encrypted: encrypted && classCounts([...encrypted.answers.values()], classes),

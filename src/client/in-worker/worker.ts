@@ -1,3 +1,4 @@
+import '../../errors/require-node.ts'
 import './no-eval.ts'
 
 import { PolyVeilError } from '../../errors/index.ts'
