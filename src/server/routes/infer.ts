@@ -134,7 +134,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
 
 /** The parts of a request that outlive it. The request itself has the body of the query. */
 const queryRequest = (request: FastifyRequest): QueryRequest => ({
-  audited: { id: request.id, ip: request.ip, caller: request.caller },
+  audited: { id: request.id, ip: request.ip, caller: request.caller, raw: request.raw },
   log: request.log,
   context: contextOf(request),
 })
