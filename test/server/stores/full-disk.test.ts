@@ -64,7 +64,9 @@ t.test('a full disk is 507 for uploads, and ends without a restart', { skip }, a
   const bytesOf = (each: string) => join(data, 'keys', `${nameOf(each)}.keys`)
   t.equal((await stat(bytesOf(id))).size, 1_000_000)
   const files = [complete.id, id].map((each) => `${nameOf(each)}.keys`)
-  t.same((await readdir(join(data, 'keys'))).sort(), [...files, 'polyveil-key-sets.json'].sort())
+  // The service tries small writes now and then.
+  const found = (await readdir(join(data, 'keys'))).filter((file) => file !== 'write-probe')
+  t.same(found.sort(), [...files, 'polyveil-key-sets.json'].sort())
 
   await empty()
   await untilReady(service)
