@@ -5,6 +5,7 @@ import { type IndexedDbKeyStoreOptions, reportPersistence } from '../keys/indexe
 import { until } from '../until.ts'
 import type { OpenMessage, WorkerStore } from './protocol.ts'
 import { WatchedWorker } from './watched-worker.ts'
+import type { Port, WebWorker } from './web-worker.ts'
 import { closedConnection, WorkerCalls } from './worker-calls.ts'
 import { WorkerPolyVeil } from './worker-polyveil.ts'
 
@@ -16,7 +17,7 @@ export interface ConnectInWorkerOptions
    * A Worker of one's own whose script imports `polyveil/client/worker`, for bundlers that do not follow `new
    * Worker(new URL(...))`. It may have other messages. `close` does not end it.
    */
-  readonly worker?: Worker
+  readonly worker?: WebWorker
 }
 
 const OPTIONS = [
@@ -84,7 +85,7 @@ const openMessage = (
     headers,
     ...others
   }: ConnectInWorkerOptions,
-  port: MessagePort,
+  port: Port,
   lock: string | undefined,
 ): OpenMessage => ({
   kind: 'polyveil-connect',

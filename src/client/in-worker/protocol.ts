@@ -4,6 +4,7 @@ import type { ManifestChange } from '../pins/change.ts'
 import type { PolyVeil } from '../polyveil.ts'
 import type { ClientProgress } from '../progress.ts'
 import type { CrossedError } from './crossed-error.ts'
+import type { Port } from './web-worker.ts'
 
 // The messages between a page and the Worker that has its connection. All but the first travel through a
 // channel of the connection, so that a Worker may have other messages and several connections.
@@ -39,7 +40,7 @@ export interface WorkerStore {
 /** The first message: the Worker gets its end of the channel. */
 export interface OpenMessage {
   readonly kind: 'polyveil-connect'
-  readonly port: MessagePort
+  readonly port: Port
   readonly url: unknown
   readonly store: WorkerStore
   readonly options: Omit<ConnectOptions, 'keys' | 'fetch' | 'signal' | 'onManifestChange'>

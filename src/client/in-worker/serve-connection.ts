@@ -16,6 +16,7 @@ import {
   type WorkerMessage,
   type WorkerStore,
 } from './protocol.ts'
+import type { Port } from './web-worker.ts'
 
 type CallMessage = Extract<PageMessage, { kind: 'call' }>
 
@@ -30,7 +31,7 @@ export function serveConnection(open: OpenMessage): void {
 /** The Worker's side of a connection. */
 class ServedConnection {
   readonly #open: OpenMessage
-  readonly #port: MessagePort
+  readonly #port: Port
   /** Ends the connection's requests, with a reason that stands for the page's. */
   readonly #aborted = new AbortController()
   /** By the ids of calls that the page may abort. */

@@ -1,6 +1,7 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { copying } from './copying.ts'
 import type { OpenMessage } from './protocol.ts'
+import type { WebWorker } from './web-worker.ts'
 
 /** A Worker that has not begun within this time does not have the SDK's script. */
 const START_MILLISECONDS = 60_000
@@ -14,7 +15,7 @@ export class WatchedWorker {
   readonly lock: string | undefined
   /** Called once when the Worker does not start, fails or ends. */
   onLost: (error: PolyVeilError) => void = () => {}
-  readonly #worker: Worker
+  readonly #worker: WebWorker
   readonly #isOwn: boolean
   /** Ends the watch. */
   readonly #ended = new AbortController()
@@ -25,7 +26,7 @@ export class WatchedWorker {
    * @param own the caller's Worker; by default a new one
    * @throws WORKER_LOST when a new one cannot be started
    */
-  constructor(own: Worker | undefined) {
+  constructor(own: WebWorker | undefined) {
     this.#isOwn = own !== undefined
     this.#worker = own ?? startWorker()
     this.lock = navigator.locks && `polyveil-worker-${crypto.randomUUID()}`
@@ -34,7 +35,7 @@ export class WatchedWorker {
   /** @throws CONFIG_INVALID when an option cannot be copied */
   open(message: OpenMessage): void {
     const { signal } = this.#ended
-    const onError = (event: Event): void => this.#lose(this.#hasBegun ? ended(event) : notStarted(event))
+    const onError = (event: object): void => this.#lose(this.#hasBegun ? ended(event) : notStarted(event))
     this.#worker.addEventListener('error', onError, { signal })
     this.#begins = setTimeout(() => this.#lose(notStarted()), START_MILLISECONDS)
     copying(() => this.#worker.postMessage(message, [message.port]))
@@ -65,7 +66,7 @@ export class WatchedWorker {
 }
 
 /** The call has the form that bundlers follow: they bundle the Worker's script. */
-function startWorker(): Worker {
+function startWorker(): WebWorker {
   try {
     return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'polyveil' })
   } catch (cause) {

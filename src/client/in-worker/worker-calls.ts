@@ -13,6 +13,7 @@ import {
   type PageOption,
   type WorkerMessage,
 } from './protocol.ts'
+import type { Port } from './web-worker.ts'
 
 interface Pending {
   readonly resolve: (value: unknown) => void
@@ -33,7 +34,7 @@ export interface PageHooks {
 
 /** The page's side of a connection in a Worker: calls that wait for the Worker's answers. */
 export class WorkerCalls {
-  readonly #port: MessagePort
+  readonly #port: Port
   readonly #hooks: PageHooks
   readonly #pending = new Map<number, Pending>()
   /** Settles when the Worker has connected. */
@@ -41,7 +42,7 @@ export class WorkerCalls {
   #lastId = CONNECT_ID
   #ended: PolyVeilError | undefined
 
-  constructor(port: MessagePort, hooks: PageHooks) {
+  constructor(port: Port, hooks: PageHooks) {
     this.#port = port
     this.#hooks = hooks
     this.connected = this.#waitFor(CONNECT_ID)
