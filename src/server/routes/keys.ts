@@ -115,7 +115,7 @@ function keySetRoutes(
         description: 'After a failure, go on at the `uploadOffset` that GET, or the 409, answers.',
         params,
         headers: headers.extend(uploadHeaders.shape),
-        response: responses({ 200: keyUploadProgressSchema }, 409, 410, 507),
+        response: responses({ 200: keyUploadProgressSchema }, 404, 409, 410, 507),
       },
     },
     async (request) => {
@@ -139,7 +139,7 @@ function keySetRoutes(
         summary: summary('What is stored'),
         params,
         headers,
-        response: responses({ 200: keySetSchema }, 410),
+        response: responses({ 200: keySetSchema }, 404, 410),
       },
     },
     async (request) => {
@@ -158,7 +158,7 @@ function keySetRoutes(
         summary: summary('Delete a key set'),
         params,
         headers,
-        response: responses({ 204: emptyResponse('Deleted') }, 410, 507),
+        response: responses({ 204: emptyResponse('Deleted') }, 404, 410, 507),
       },
     },
     async (request, reply) => {

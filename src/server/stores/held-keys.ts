@@ -1,12 +1,12 @@
 import type { KeptLocation } from './key-set-bytes.ts'
-import { noSuchKeySet } from './key-set-errors.ts'
+import { foreignKeySet } from './key-set-errors.ts'
 import type { KeySetRecord } from './key-set-record.ts'
 import type { KeyStore } from './key-store.ts'
 import type { VerifyKeySet } from './uploads.ts'
 
 /**
- * The key sets that one holder may use: a tenant, or every client of an open service. A key set of another
- * holder is answered as one that does not exist, so that no one learns of it.
+ * The key sets that one holder may use: a tenant, or every client of an open service. One of another holder is
+ * 404. Only somebody who has its id, 256 secret bits, learns from that that it exists.
  */
 export class HeldKeys {
   readonly #store: KeyStore
@@ -20,12 +20,12 @@ export class HeldKeys {
     this.#onForeign = onForeign
   }
 
-  /** @throws KEYS_EXPIRED when the holder has no key set of this id; so do all methods */
+  /** @throws KEYS_EXPIRED when the holder has no key set of this id, 404 for another's; so do all methods */
   async get(id: string): Promise<KeySetRecord> {
     const record = await this.#store.get(id)
     if (this.#isHeld(record)) return record
     this.#onForeign(id)
-    throw noSuchKeySet()
+    throw foreignKeySet()
   }
 
   /** As `KeyStore.use`. */

@@ -1,9 +1,15 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import { conflict, type HttpError } from '../problems/http-error.ts'
+import { conflict, HttpError } from '../problems/http-error.ts'
 
-/** The error for a key set that does not exist, or not for the client. */
+/** The error for a key set that does not exist. */
 export const noSuchKeySet = (cause?: unknown): PolyVeilError =>
   new PolyVeilError('KEYS_EXPIRED', 'There is no such key set; it has expired or was deleted', {}, { cause })
+
+/** 404: the key set belongs to another tenant. The words are those for one that does not exist. */
+export const foreignKeySet = (): HttpError => {
+  const { code, message } = noSuchKeySet()
+  return new HttpError(404, code, message)
+}
 
 /**
  * The error for a key set whose bytes are not those that were written. It says that the set has to be

@@ -95,8 +95,9 @@ t.test('a key set belongs to its tenant', async (t) => {
   for (const request of foreign) {
     const answer = await h.inject(as(bank, request))
     const none = await h.inject(as(bank, { url: '/v2/keys', headers: { 'polyveil-key-set': 'nobody' } }))
-    isProblem(t, answer, none.statusCode, 'KEYS_EXPIRED')
-    t.equal(answer.json().detail, none.json().detail, 'it is answered as an unknown one')
+    isProblem(t, answer, 404, 'KEYS_EXPIRED')
+    isProblem(t, none, 410, 'KEYS_EXPIRED')
+    t.equal(answer.json().detail, none.json().detail, 'the words are those for an unknown one')
   }
   const seen = audits(h).filter(({ audit }) => audit === 'key set of another tenant asked for')
   t.equal(seen.length, foreign.length)
