@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { isExecutable } from './chromium.ts'
 
-// Firefox as Debian has it, driven by WebDriver BiDi (W3C), which it speaks by itself. Playwright's own Firefox
-// is another program.
+// Firefox as Debian has it, driven by WebDriver BiDi (W3C), which it speaks by itself. Playwright's own
+// Firefox is another program.
 
 const PATHS = ['/usr/bin/firefox-esr', '/usr/bin/firefox']
 

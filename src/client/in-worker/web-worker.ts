@@ -1,4 +1,5 @@
-// Types of browsers that the SDK's declarations name. Projects for Node compile without the types of browsers.
+// Types of browsers that the SDK's declarations name. Projects for Node compile without the types of
+// browsers.
 
 /** A port between page and Worker. */
 export type Port = InstanceType<typeof MessagePort>

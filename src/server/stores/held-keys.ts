@@ -5,7 +5,8 @@ import type { KeyStore } from './key-store.ts'
 import type { VerifyKeySet } from './uploads.ts'
 
 /**
- * The key sets that one holder may use: a tenant, or every client of an open service. One of another holder is
+ * The key sets that one holder may use: a tenant, or every client of an open service. One of another holder
+ * is
  * 404. Only somebody who has its id, 256 secret bits, learns from that that it exists.
  */
 export class HeldKeys {
