@@ -66,7 +66,7 @@ export class ScheduledEngine implements InferenceEngine {
   async infer(job: InferenceJob): Promise<Uint8Array> {
     const attempts = new SecondAttempt(job)
     try {
-      return await this.#execute(attempts.first)
+      return await this.#execute(attempts.first, () => attempts.keepQuery())
     } catch (error) {
       const second = attempts.after(error)
       // An engine that closes has no other worker.
@@ -77,12 +77,14 @@ export class ScheduledEngine implements InferenceEngine {
     }
   }
 
-  async #execute(job: InferenceJob): Promise<Uint8Array> {
+  /** @param onTurn called before the query's buffer is transferred */
+  async #execute(job: InferenceJob, onTurn = () => {}): Promise<Uint8Array> {
     const { model, keys } = job
     const seconds = this.#planned.secondsOf(model)
     const session = this.#planned.roomOf(model, keys.name)
     const turn = await this.#scheduler.take({ ...job.whose, seconds, session }, job.signal)
     job.onStage?.('load')
+    onTurn()
     const onPaused = (isPaused: boolean): void => {
       job.onStage?.(isPaused ? 'client' : 'compute')
       if (isPaused) turn.pause()

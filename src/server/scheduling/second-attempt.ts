@@ -9,12 +9,10 @@ export class SecondAttempt {
   /** The job as it is executed first. */
   readonly first: InferenceJob
   readonly #job: InferenceJob
-  /** The query, whose buffer the first execution transfers. */
   #frame: Uint8Array<ArrayBuffer> | undefined
 
   constructor(job: InferenceJob) {
     this.#job = job
-    this.#frame = job.frame.slice()
     this.first = {
       ...job,
       client: (...round) => {
@@ -22,6 +20,14 @@ export class SecondAttempt {
         return job.client(...round)
       },
     }
+  }
+
+  /**
+   * Keeps a copy of the query, whose buffer the first execution transfers. Called when its turn has come:
+   * inferences that wait take no second copy.
+   */
+  keepQuery(): void {
+    this.#frame = this.#job.frame.slice()
   }
 
   /** The job to execute after this error; undefined when the error is what the client gets. */
