@@ -42,9 +42,8 @@ export interface ConnectOptions extends PinOptions {
   readonly limits?: Partial<ClientLimits>
 }
 
-const CONNECT_OPTIONS = [
-  'keys',
-  'fetch',
+/** Options that connections have wherever they work. */
+export const SHARED_OPTIONS = [
   'headers',
   'token',
   'silenceSeconds',
@@ -53,6 +52,8 @@ const CONNECT_OPTIONS = [
   'pins',
   'onManifestChange',
 ] as const
+
+const CONNECT_OPTIONS = ['keys', 'fetch', ...SHARED_OPTIONS] as const
 
 /**
  * Connects to a PolyVeil server.

@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { optionsArgument } from '../arguments.ts'
-import type { ConnectOptions } from '../connect.ts'
+import { type ConnectOptions, SHARED_OPTIONS } from '../connect.ts'
 import { type IndexedDbKeyStoreOptions, reportPersistence } from '../keys/indexed-db-key-store.ts'
 import { until } from '../until.ts'
 import type { OpenMessage, WorkerStore } from './protocol.ts'
@@ -26,13 +26,7 @@ const OPTIONS = [
   'name',
   'passphrase',
   'onPersisted',
-  'headers',
-  'token',
-  'silenceSeconds',
-  'signal',
-  'limits',
-  'pins',
-  'onManifestChange',
+  ...SHARED_OPTIONS,
 ] as const satisfies readonly (keyof ConnectInWorkerOptions)[]
 
 /**
