@@ -4,8 +4,10 @@ import { bytesText } from '../text/units.ts'
 import { byId } from './elements.ts'
 import type { PrivateClient } from './service.ts'
 
-/** Bytes of keys that a browser makes in a second on one thread of a usual laptop, with their upload. */
-const BYTES_A_SECOND = 20e6
+/**
+ * Bytes of keys that Chromium makes in a second with two threads, and sends to a service of the same machine.
+ */
+const BYTES_A_SECOND = 24e6
 
 /** Says whether the keys of a model are there, what it costs to make them, and forgets them. */
 export class KeyPanel {
@@ -69,6 +71,6 @@ function neededText({ keys }: ModelSizes): string {
   const seconds = Math.max(1, Math.round(keys / BYTES_A_SECOND))
   return (
     `First your browser makes a secret key, which never leaves it, and working keys for the server: ${bytesText(keys)}, ` +
-    `about ${seconds} s on a usual laptop, and the time to send them. This happens once.`
+    `about ${seconds} s on a computer with two cores, and the time to send them. This happens once.`
   )
 }

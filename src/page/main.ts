@@ -3,22 +3,19 @@ import type { Manifest } from '../circuit/manifest/manifest.ts'
 import type { ModelSizes } from '../client/local/limits.ts'
 import type { OfferedModel } from '../client/polyveil.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { RESIDUES_OFFSET } from '../wire/tensor.ts'
+import { secondsText } from '../text/units.ts'
 import { byId, make } from './elements.ts'
 import { KeyPanel } from './key-panel.ts'
 import { type PublishedPlan, publishedPlan } from './layers.ts'
 import { INSECURE, showError, showWords } from './messages.ts'
 import { ModelPicker } from './models.ts'
-import { drawNoise } from './noise.ts'
 import type { Picture } from './picture.ts'
 import { clear, type Prepared, prepared, show } from './preview.ts'
+import { ResultView } from './result.ts'
 import { run } from './run.ts'
-import { showScores } from './scores.ts'
-import { showSeen } from './seen.ts'
 import { connectTo, isEnded, type PrivateClient } from './service.ts'
 import { sizesOf } from './sizes.ts'
 import { isDrawable, Sources } from './sources.ts'
-import { STAGES, StageList } from './stages.ts'
 import { TensorMaker } from './tensor-maker.ts'
 
 /** The model that is chosen. */
@@ -45,7 +42,7 @@ class Page {
   #chosen: Chosen | undefined
   #picture: Picture | undefined
   #prepared: Prepared | undefined
-  /** What was chosen last: whatever was asked for before it comes too late. */
+  /** The model that was chosen last. What was asked for another one comes too late. */
   #choice: OfferedModel | undefined
   #preparing = 0
   #running: AbortController | undefined
@@ -151,36 +148,21 @@ class Page {
     const running = new AbortController()
     this.#running = running
     this.#update()
-    byId('result', HTMLElement).hidden = false
-    byId('scores', HTMLElement).replaceChildren(make('p', { className: 'soft' }, 'No answer yet'))
-    byId('truth', HTMLElement).textContent = 'The answer, which only this browser can read'
-    byId('seen', HTMLElement).replaceChildren()
-    show(byId('shown', HTMLCanvasElement), ready, chosen.manifest, 'Your picture')
-    const names = STAGES.filter((name) => name !== 'refresh' || chosen.manifest.rounds > 0)
-    const stages = new StageList(byId('stages', HTMLElement), names)
+    const view = new ResultView(ready, chosen.manifest)
     status.textContent = 'Under way…'
-    let frame = new Uint8Array()
     const begun = performance.now()
     try {
-      const { best, exchanged } = await run(ready.tensor, {
+      const result = await run(ready.tensor, {
         ...chosen,
         client,
         signal: running.signal,
-        onStage: (name, state) => stages.set(name, state),
-        onEncrypted: (query) => {
-          // The client may transfer the query's memory.
-          frame = query.slice(0, 64 * 1024)
-          showNoise(frame, query.length)
-        },
+        onStage: (name, state) => view.stages.set(name, state),
+        onEncrypted: (frame) => view.encrypted(frame),
       })
-      const seconds = ((performance.now() - begun) / 1000).toFixed(1)
-      showScores(byId('scores', HTMLElement), best)
-      showTruth(picture.truth)
-      showSeen(byId('seen', HTMLElement), exchanged, frame.subarray(RESIDUES_OFFSET))
-      status.textContent = `Answered in ${seconds} s: ${best[0].label}.`
-      byId('result-title', HTMLElement).focus({ preventScroll: true })
+      view.answered(result, picture.truth)
+      status.textContent = `Answered in ${secondsText((performance.now() - begun) / 1000)}: ${result.best[0].label}.`
     } catch (error) {
-      stages.fail()
+      view.stages.fail()
       status.textContent = running.signal.aborted ? 'Cancelled.' : ''
       if (isEnded(error)) await this.#renew()
       if (!running.signal.aborted) throw error
@@ -221,19 +203,6 @@ function report(error: unknown): void {
   // A token may expire, or be revoked, at any time.
   if (isUnauthenticated(error)) askForToken()
   trouble.scrollIntoView({ block: 'nearest' })
-}
-
-function showNoise(frame: Uint8Array, bytes: number): void {
-  const noise = byId('noise', HTMLCanvasElement)
-  drawNoise(noise, frame, RESIDUES_OFFSET)
-  byId('noise-bytes', HTMLElement).textContent = `${(bytes / 1e6).toFixed(2)} MB of noise`
-}
-
-function showTruth(truth: string | undefined): void {
-  byId('truth', HTMLElement).textContent =
-    truth === undefined
-      ? 'The answer, which only this browser can read'
-      : `The picture is labelled “${truth}”`
 }
 
 const takesPictures = ({ manifest }: Chosen): boolean => manifest.input.preprocessing !== null
