@@ -66,6 +66,7 @@ export interface TypeLaws {
   rescale(a: CiphertextType): CiphertextType
   dropLevel(a: CiphertextType, level: number): CiphertextType
   refresh(a: CiphertextType): CiphertextType
+  raise(a: CiphertextType): CiphertextType
 }
 
 /** The parts of parameters that the laws depend on. A planner's draft has them too. */
@@ -141,6 +142,10 @@ export function typeLaws(parameters: ModulusChain): TypeLaws {
     },
     refresh(a) {
       requireTwo(a, 'refresh')
+      return typed(parameters.topLevel, a.scale)
+    },
+    raise(a) {
+      requireTwo(a, 'raise')
       return typed(parameters.topLevel, a.scale)
     },
   }

@@ -19,6 +19,7 @@ export function operandsOf(op: Op): readonly ValueId[] {
     case 'rescale':
     case 'dropLevel':
     case 'refresh':
+    case 'raise':
       return [op.source]
     default:
       op satisfies never

@@ -102,6 +102,12 @@ export type Op =
    * values it does not need.
    */
   | ({ readonly kind: 'refresh'; readonly source: ValueId; readonly round: number } & Defines)
+  /**
+   * Brings a value from the raise level to the highest level, at the same scale. A multiple of the raise
+   * level's modulus is added to each coefficient. Its message is what is left when the multiples are removed.
+   * Needs the keys of the ephemeral secret. `raise.ts` has the details.
+   */
+  | ({ readonly kind: 'raise'; readonly source: ValueId } & Defines)
 
 export type OpKind = Op['kind']
 
@@ -192,6 +198,14 @@ export interface RefreshSpec {
   readonly level: number
 }
 
+/** What is known of raised values. `raise.ts` describes them. */
+export interface RaiseSpec {
+  /**
+   * The circuit takes raised coefficients up to this many times the raise level's modulus, in absolute value.
+   */
+  readonly bound: number
+}
+
 /** A layer of the network, with the figures that the plan gives for it. */
 export interface LayerInfo {
   readonly name: string
@@ -235,6 +249,8 @@ export interface Circuit {
   readonly result: ValueId
   /** Present where the circuit has refreshes; without them it runs in one shot. */
   readonly refresh?: RefreshSpec
+  /** Present where the circuit raises moduli. */
+  readonly raise?: RaiseSpec
   /** The planner's estimates, for `inspect` and for progress. */
   readonly estimate: Estimate
 }

@@ -14,6 +14,7 @@ import {
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters/parameters.ts'
+import { RAISE_FAILURE_BITS, raiseFailure } from './raise.ts'
 import { MOST_REFRESH_PRIMES, refreshModulusBits, segmentsOf } from './refresh.ts'
 import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
@@ -45,6 +46,7 @@ export function verifyCircuit(circuit: Circuit): void {
   verifyResult(circuit, types)
   verifyLiveness(circuit)
   verifyRefresh(circuit)
+  verifyRaise(circuit)
 }
 
 function verifyBatch({ batch, parameters }: Circuit): void {
@@ -177,6 +179,8 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
       return laws.dropLevel(types[op.source], op.level)
     case 'refresh':
       return laws.refresh(types[op.source])
+    case 'raise':
+      return laws.raise(types[op.source])
     default:
       throw invalid(`There is no operation ${String((op satisfies never as { kind: unknown }).kind)}`)
   }
@@ -297,6 +301,29 @@ function verifyRefresh(circuit: Circuit): void {
       haveBits,
     })
   }
+}
+
+/**
+ * Values are raised from the parameters' raise level, and stay within their bound but for a small chance.
+ */
+function verifyRaise(circuit: Circuit): void {
+  const { ops, raise } = circuit
+  const { raiseLevel } = circuit.parameters
+  let raised = 0
+  ops.forEach((op, index) => {
+    if (op.kind !== 'raise') return
+    located(circuit, index, () => {
+      if (raise === undefined) throw invalid('The circuit does not bound the values that it raises')
+      if (ops[op.source].level === raiseLevel) return
+      throw invalid(`A value of level ${ops[op.source].level} is raised, not of level ${raiseLevel}`)
+    })
+    raised++
+  })
+  if (raise === undefined) return
+  if (raised === 0) throw invalid('The circuit bounds raised values, and raises none')
+  const failure = raiseFailure(circuit)
+  if (failure <= -RAISE_FAILURE_BITS) return
+  throw invalid(`Raised values are beyond their bound with a chance of 2^${failure.toFixed(1)}`)
 }
 
 /** Runs a check and adds to what it throws where in the circuit it happened. */

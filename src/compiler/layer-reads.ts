@@ -12,6 +12,7 @@ const FORMS: ReadonlySet<OpKind> = new Set<OpKind>([
   'rescale',
   'dropLevel',
   'refresh',
+  'raise',
 ])
 
 /**

@@ -124,6 +124,7 @@ function countOps(ops: readonly Op[]): Record<OpKind, number> {
     rescale: 0,
     dropLevel: 0,
     refresh: 0,
+    raise: 0,
   }
   for (const op of ops) counts[op.kind]++
   return counts

@@ -41,6 +41,13 @@ export interface Evaluator<Ct> {
    * @throws CONFIG_INVALID where there is no client
    */
   refresh(a: Ct): Ct
+  /**
+   * The same ciphertext modulo all primes. A multiple of the modulus of its level is added to each
+   * coefficient of its message.
+   *
+   * @throws KEYS_MISSING without the keys of the ephemeral secret
+   */
+  raise(a: Ct): Ct
   free(a: Ct): void
 }
 

@@ -105,6 +105,8 @@ function apply<Ct>(op: Op, evaluator: Evaluator<Ct>, inputs: readonly Ct[], valu
       return evaluator.dropLevel(values.get(op.source), op.level)
     case 'refresh':
       return evaluator.refresh(values.get(op.source))
+    case 'raise':
+      return evaluator.raise(values.get(op.source))
   }
 }
 

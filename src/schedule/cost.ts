@@ -77,6 +77,8 @@ class HoistedCosts {
         )
       case 'relinearise':
         return this.#decompose(id) + this.#keyProduct(id)
+      case 'raise':
+        return this.#raise(op.source, id)
       case 'dot':
         return this.#dot(op.terms, this.#work.primes(id))
       case 'timesI':
@@ -97,6 +99,22 @@ class HoistedCosts {
       case 'refresh':
         return 0
     }
+  }
+
+  /**
+   * The switch to the ephemeral secret, with one special prime, the base extension of both polynomials, and
+   * the switch back.
+   */
+  #raise(source: ValueId, id: ValueId): number {
+    const before = this.#work.primes(source)
+    const added = this.#work.primes(id) - before
+    const { multiplyAdd } = this.#speeds
+    return (
+      this.#transforms(before * (before + 3) + 2 * (before + added)) +
+      this.#residues(2 * before * (before + 1) + 2 * before * added, multiplyAdd) +
+      this.#decompose(id) +
+      this.#keyProduct(id)
+    )
   }
 
   /** @param primes of the summands, which have one level */

@@ -71,6 +71,7 @@ const ROLES = {
   rescale: 'other',
   dropLevel: 'other',
   refresh: 'other',
+  raise: 'keySwitch',
 } as const satisfies Record<OpKind, 'keySwitch' | 'sum' | 'other'>
 
 const isSum = ({ kind }: Op): boolean => ROLES[kind] === 'sum'

@@ -133,6 +133,9 @@ class Replay {
       case 'dot':
         this.#compute(ops, this.#expanded(ops))
         return
+      case 'raise':
+        this.#raise(ops)
+        return
       case 'timesI':
       case 'add':
       case 'subtract':
@@ -183,6 +186,12 @@ class Replay {
     }
     this.#briefly(undivided + limbs)
     this.#briefly(undivided + this.#divisionLimbs(ids))
+  }
+
+  /** The values under the ephemeral secret, modulo all primes, are there while their digits are. */
+  #raise(ids: readonly ValueId[]): void {
+    const limbs = ids.reduce((sum, id) => sum + 2 * this.#work.primes(id) + this.#digits(id), 0)
+    this.#compute(ids, limbs)
   }
 
   #rescale(ids: readonly ValueId[]): void {

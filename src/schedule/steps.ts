@@ -38,6 +38,7 @@ const ORDER = [
   'rescale',
   'relinearise',
   'rotate',
+  'raise',
   'refresh',
 ] as const
 ORDER satisfies EveryOpKind<[...typeof ORDER, 'conjugate']>

@@ -20,7 +20,7 @@ interface Choice {
  * Kinds of operations that are chosen. Circuits have two inputs, and no refreshes. Each product is
  * relinearised, some after a sum.
  */
-type ChosenKind = Exclude<OpKind, 'input' | 'relinearise' | 'refresh'>
+type ChosenKind = Exclude<OpKind, 'input' | 'relinearise' | 'refresh' | 'raise'>
 
 const KINDS = [
   'rotate',
@@ -34,7 +34,7 @@ const KINDS = [
   'rescale',
   'dropLevel',
 ] as const
-KINDS satisfies EveryOpKind<[...typeof KINDS, 'input', 'relinearise', 'refresh']>
+KINDS satisfies EveryOpKind<[...typeof KINDS, 'input', 'relinearise', 'refresh', 'raise']>
 
 /**
  * Verified circuits of about a dozen operations on two inputs at the highest level. Choices that break a law
@@ -233,6 +233,7 @@ function withOperands(op: Op, number: (id: ValueId) => ValueId): Op {
     case 'timesI':
     case 'addPlain':
     case 'relinearise':
+    case 'raise':
     case 'rescale':
     case 'dropLevel':
     case 'refresh':

@@ -1,6 +1,8 @@
 import t from 'tap'
+import type { ComplexVector } from '../../src/circuit/types.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { seededGaussian } from '../../src/he-ops/clear/gaussian.ts'
+import { embedPeriodicFast } from '../../src/he-ops/encoding/embedding-fft.ts'
 import { complexEncodingNoise, symmetricEncryptionNoise } from '../../src/he-ops/noise.ts'
 import { parameters } from '../circuit/circuits.ts'
 
@@ -11,22 +13,27 @@ const circuit = { parameters, constants: [] }
 const deviation = (numbers: Float64Array): number =>
   Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0) / numbers.length)
 
-t.test('a value that would wrap is refused', async (t) => {
+/** Slots of one number: the polynomial's first coefficient has it, and the others are zero. */
+const everywhere = (value: number): Float64Array => new Float64Array(slots).fill(value)
+
+t.test('a value with a coefficient that would wrap is refused', async (t) => {
   const evaluator = createClearEvaluator(circuit)
-  // Level 0 has 50 bits: at scale 2^40, values below 2^9.
-  evaluator.free(evaluator.encrypt([511], 0, 2 ** 40))
-  t.throws(() => evaluator.encrypt([0, -513], 0, 2 ** 40), {
+  // Level 0 has 50 bits: at scale 2^40, coefficients below 2^9.
+  evaluator.free(evaluator.encrypt(everywhere(511), 0, 2 ** 40))
+  t.throws(() => evaluator.encrypt(everywhere(-513), 0, 2 ** 40), {
     code: 'TENSOR_OUT_OF_RANGE',
     facts: { largest: 513 },
   })
   t.throws(() => evaluator.encrypt([Number.NaN], 0, 2 ** 40), { code: 'TENSOR_OUT_OF_RANGE' })
+  // A large slot alone makes no large coefficient.
+  evaluator.free(evaluator.encrypt([0, 5000], 0, 2 ** 40))
   t.equal(evaluator.live, 0)
 })
 
 t.test('an overflow hook is called instead', async (t) => {
   const told: number[][] = []
   const evaluator = createClearEvaluator(circuit, { overflow: (...facts) => told.push(facts) })
-  const large = evaluator.encrypt([300], 0, 2 ** 40)
+  const large = evaluator.encrypt(everywhere(300), 0, 2 ** 40)
   evaluator.add(large, large)
   t.equal(told.length, 1)
   t.equal(told[0][0], 600)
@@ -71,13 +78,14 @@ t.test('values without imaginary parts stay real vectors', async (t) => {
   t.notOk(evaluator.timesI(a).slots instanceof Float64Array)
 })
 
-t.test('the absolute value of a complex slot decides whether it wraps', async (t) => {
+t.test('the coefficients of both parts of complex slots decide whether it wraps', async (t) => {
   const evaluator = createClearEvaluator(circuit)
-  evaluator.free(evaluator.encrypt({ real: Float64Array.of(500), imaginary: Float64Array.of(0) }, 0, 2 ** 40))
-  t.throws(
-    () => evaluator.encrypt({ real: Float64Array.of(500), imaginary: Float64Array.of(-500) }, 0, 2 ** 40),
-    { code: 'TENSOR_OUT_OF_RANGE' },
-  )
+  const both = (real: number, imaginary: number): ComplexVector => ({
+    real: everywhere(real),
+    imaginary: everywhere(imaginary),
+  })
+  evaluator.free(evaluator.encrypt(both(500, -500), 0, 2 ** 40))
+  t.throws(() => evaluator.encrypt(both(10, -513), 0, 2 ** 40), { code: 'TENSOR_OUT_OF_RANGE' })
 })
 
 t.test('without noise a value is exact', async (t) => {
@@ -103,4 +111,20 @@ t.test('the generator is normally distributed', async (t) => {
   const beyond = (limit: number): number => draws.filter((x) => Math.abs(x) > limit).length / draws.length
   t.ok(Math.abs(beyond(1) - 0.3173) < 0.01)
   t.ok(Math.abs(beyond(2) - 0.0455) < 0.004)
+})
+
+t.test('a raised value has its message, reduced modulo Q, and few multiples of Q', async (t) => {
+  const evaluator = createClearEvaluator(circuit)
+  const scale = 2 ** 30
+  const modulus = Number(parameters.primes[0]) / scale
+  const low = evaluator.encrypt(values, 0, scale)
+  const raised = evaluator.raise(low)
+  t.equal(evaluator.levelOf(raised), parameters.topLevel)
+  t.equal(evaluator.scaleOf(raised), scale)
+  const before = embedPeriodicFast(values)
+  const after = embedPeriodicFast(evaluator.decrypt(raised))
+  const multiples = after.map((coefficient, k) => (coefficient - before[k]) / modulus)
+  t.ok(multiples.every((multiple) => Math.abs(multiple - Math.round(multiple)) < 1e-9))
+  const spread = deviation(multiples)
+  t.ok(Math.abs(spread / Math.sqrt(33 / 12) - 1) < 0.03, `deviation ${spread}`)
 })

@@ -227,6 +227,11 @@ export function createSimdEvaluator(
       throw noClient()
     },
 
+    raise(a) {
+      laws.raise(use(a))
+      throw new PolyVeilError('KEYS_MISSING', 'There are no keys of an ephemeral secret')
+    },
+
     free,
 
     delete() {

@@ -22,6 +22,7 @@ const KINDS = [
   'refresh',
   'conjugate',
   'timesI',
+  'raise',
 ] as const
 KINDS satisfies EveryOpKind<typeof KINDS>
 
@@ -156,6 +157,7 @@ function argumentsOf(op: Op, scales: Numbering): readonly [number, number] {
     case 'relinearise':
     case 'rescale':
     case 'dropLevel':
+    case 'raise':
       return [op.source, 0]
   }
 }
@@ -193,6 +195,7 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
     case 'relinearise':
     case 'rescale':
     case 'dropLevel':
+    case 'raise':
       return { kind, source: first, ...defines }
   }
 }

@@ -88,6 +88,7 @@ const headerSchema = z.strictObject({
     }),
   }),
   refresh: z.strictObject({ level: count }).optional(),
+  raise: z.strictObject({ bound: z.number().finite().positive() }).optional(),
   // The figures that the manifest gives of the operations. `readCircuit` compares them with the operations.
   rotationSteps: boundedList(count, MAX_ROTATIONS),
   conjugation: z.literal(true).optional(),
@@ -100,6 +101,7 @@ const headerSchema = z.strictObject({
     ring: z.number(),
     primes: boundedList(z.string(), MAX_PRIMES),
     specialPrimes: boundedList(z.string(), MAX_PRIMES),
+    raiseLevel: z.number().optional(),
   }),
   input: z.unknown(),
   output: z.unknown(),

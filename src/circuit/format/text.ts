@@ -73,6 +73,7 @@ function opText(op: Op, constant: (id: number) => string): string {
     case 'relinearise':
     case 'rescale':
     case 'dropLevel':
+    case 'raise':
       return `${op.kind} %${op.source}`
   }
 }

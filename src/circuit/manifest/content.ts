@@ -64,6 +64,7 @@ export const contentSchema = z.strictObject({
     ring: count,
     primes: boundedList(z.string().max(20), MAX_PRIMES),
     specialPrimes: boundedList(z.string().max(20), MAX_PRIMES),
+    raiseLevel: level.optional(),
   }),
   parametersDigest: z.string().length(64),
   /** Images that share the ciphertexts. */

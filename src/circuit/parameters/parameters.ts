@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { PolyVeilError, printable } from '../../errors/index.ts'
+import { EPHEMERAL_WEIGHT, requireRaiseLevel } from './ephemeral.ts'
 import { bitLength, isPrime } from './primes.ts'
 
 /**
@@ -25,6 +26,8 @@ export interface ParametersLiteral {
   readonly primes: readonly string[]
   /** Special primes for key switching as decimal strings. */
   readonly specialPrimes: readonly string[]
+  /** Level from which servers raise values; absent where they raise none. */
+  readonly raiseLevel?: number
 }
 
 declare const checked: unique symbol
@@ -42,6 +45,11 @@ export interface CkksParameters {
   readonly specialPrimes: readonly bigint[]
   /** The highest level L = primes.length - 1, at which fresh encryptions are made. */
   readonly topLevel: number
+  /**
+   * Level from which servers raise values to the highest level, with two keys of an ephemeral secret. Absent
+   * where they raise none.
+   */
+  readonly raiseLevel?: number
   /** log2 of the product of all primes. */
   readonly logQP: number
   /** Classical security in bits. */
@@ -85,7 +93,8 @@ const log2 = (n: bigint): number => {
 /**
  * The one gate through which parameters enter the program, on client and server alike.
  *
- * @throws SECURITY_TOO_LOW when log2(QP) exceeds `MAX_LOG_QP`
+ * @throws SECURITY_TOO_LOW when log2(QP) exceeds `MAX_LOG_QP`, or that of the ephemeral secret's key its own
+ *   limit
  * @throws CONFIG_INVALID when the ring is unknown or a prime is unusable
  */
 export function checkParameters(literal: ParametersLiteral): CkksParameters {
@@ -111,15 +120,18 @@ export function checkParameters(literal: ParametersLiteral): CkksParameters {
   }
   const composite = all.find((prime) => !isPrime(prime))
   if (composite !== undefined) throw invalid(`${composite} is not prime`)
+  const { raiseLevel } = literal
+  if (raiseLevel !== undefined) requireRaiseLevel({ ring, primes, specialPrimes }, raiseLevel)
   return Object.freeze({
     ring,
     slots: ring / 2,
     primes: Object.freeze(primes),
     specialPrimes: Object.freeze(specialPrimes),
     topLevel: primes.length - 1,
+    ...(raiseLevel !== undefined && { raiseLevel }),
     logQP,
     security: 128,
-    digest: parametersDigest(ring, primes, specialPrimes),
+    digest: parametersDigest(ring, primes, specialPrimes, raiseLevel),
   }) as CkksParameters
 }
 
@@ -128,6 +140,7 @@ export const parametersLiteral = (parameters: CkksParameters): ParametersLiteral
   ring: parameters.ring,
   primes: parameters.primes.map(String),
   specialPrimes: parameters.specialPrimes.map(String),
+  ...(parameters.raiseLevel !== undefined && { raiseLevel: parameters.raiseLevel }),
 })
 
 /**
@@ -142,8 +155,14 @@ function parsePrime(text: string, ring: number): bigint {
   return prime
 }
 
-function parametersDigest(ring: number, primes: readonly bigint[], specialPrimes: readonly bigint[]): string {
-  const text = `polyveil-ckks-1;ternary;3.2;${ring};${primes.join(',')};${specialPrimes.join(',')}`
+function parametersDigest(
+  ring: number,
+  primes: readonly bigint[],
+  specialPrimes: readonly bigint[],
+  raiseLevel: number | undefined,
+): string {
+  const raised = raiseLevel === undefined ? '' : `;${raiseLevel};${EPHEMERAL_WEIGHT}`
+  const text = `polyveil-ckks-1;ternary;3.2;${ring};${primes.join(',')};${specialPrimes.join(',')}${raised}`
   return bytesToHex(sha256(utf8ToBytes(text)))
 }
 

@@ -136,6 +136,7 @@ function varianceOf(
     case 'rotate':
     case 'conjugate':
     case 'relinearise':
+    case 'raise':
       return before(op.source) + (ofSwitching(op.level) / op.scale) ** 2
     case 'rescale':
       return before(op.source) + (roundingNoise(parameters) / op.scale) ** 2

@@ -7,12 +7,13 @@ import {
   mapParts,
   realOf,
 } from '../../circuit/constants/slot-vector.ts'
-import { type CiphertextType, log2Modulus, typeLaws } from '../../circuit/laws.ts'
+import { type CiphertextType, largestAbsolute, log2Modulus, typeLaws } from '../../circuit/laws.ts'
+import { EPHEMERAL_WEIGHT } from '../../circuit/parameters/ephemeral.ts'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { Circuit, ComplexVector, SlotVector } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Evaluator } from '../backend.ts'
-import { asEncoded } from '../encoding/embedding-fft.ts'
+import { asEncoded, complexSlotsOfPeriodic, embedPeriodicFast } from '../encoding/embedding-fft.ts'
 import {
   complexEncodingNoise,
   encodingNoise,
@@ -39,8 +40,8 @@ export interface ClearOptions {
   /** Seed of the noise; equal seeds give equal results. */
   readonly seed?: number
   /**
-   * Called instead of an error for a value that would wrap, with the largest |slot| and the largest that the
-   * level's modulus holds at this scale.
+   * Called instead of an error for a value that would wrap, with the largest |coefficient| and the largest
+   * that the level's modulus holds at this scale.
    */
   readonly overflow?: (largest: number, limit: number) => void
 }
@@ -66,8 +67,8 @@ interface Deviations {
  * The evaluator that defines the semantics of operations: complex slot vectors with exact levels and scales.
  * It throws where encrypted evaluators would.
  *
- * A value whose |slot| * scale reaches half of the level's modulus is reported as an overflow. (Coefficients
- * are the numbers that wrap. None exceeds the largest slot, so that every wrap is reported.)
+ * A value with a coefficient that, times the scale, reaches half of the level's modulus is reported as an
+ * overflow.
  *
  * @throws TENSOR_OUT_OF_RANGE on an overflow, unless `overflow` is given; INTERNAL on the use of a freed
  *   value
@@ -90,7 +91,7 @@ export function createClearEvaluator(
 
   const make = (type: CiphertextType, slots: SlotVector): ClearCiphertext => {
     const limit = largestInteger[type.level] / type.scale
-    const largest = largestModulus(slots)
+    const largest = largestCoefficient(slots, limit)
     if (!(largest < limit)) overflow(largest, limit)
     const { level, scale, polynomials } = type
     const made: ClearCiphertext = { level, scale, polynomials, slots }
@@ -180,6 +181,11 @@ export function createClearEvaluator(
 
     dropLevel: (a, level) => make(laws.dropLevel(use(a), level), a.slots),
 
+    raise(a) {
+      const type = laws.raise(use(a))
+      return keySwitched(type, raised(a, log2Modulus(parameters, a.level), gaussians.real))
+    },
+
     refresh: (a) => makeNoisy(laws.refresh(use(a)), a.slots, inBoth(refreshNoise(parameters))),
 
     free(a) {
@@ -194,6 +200,32 @@ const rotated = (values: Float64Array, steps: number): Float64Array => {
   result.set(values.subarray(steps))
   result.set(values.subarray(0, steps), values.length - steps)
   return result
+}
+
+/**
+ * The largest coefficient, or an upper bound of it that is below `limit`: no coefficient exceeds the largest
+ * slot.
+ */
+function largestCoefficient(slots: SlotVector, limit: number): number {
+  const largest = largestModulus(slots)
+  return largest < limit ? largest : largestAbsolute(embedPeriodicFast(slots))
+}
+
+/**
+ * The slots of a value after its modulus Q was raised: each coefficient is reduced modulo Q, and a multiple
+ * of Q is added whose factor is distributed as with an ephemeral secret (`circuit/raise.ts`).
+ *
+ * @param bits log2 of Q
+ */
+function raised({ slots, scale }: ClearCiphertext, bits: number, gaussian: Gaussian): SlotVector {
+  const modulus = 2 ** bits / scale
+  const deviation = Math.sqrt((EPHEMERAL_WEIGHT + 1) / 12)
+  const coefficients = embedPeriodicFast(slots)
+  for (let k = 0; k < coefficients.length; k++) {
+    const multiple = Math.round(gaussian() * deviation) - Math.round(coefficients[k] / modulus)
+    coefficients[k] += multiple * modulus
+  }
+  return complexSlotsOfPeriodic(coefficients)
 }
 
 const inBoth = (deviation: number): Deviations => ({ real: deviation, imaginary: deviation })

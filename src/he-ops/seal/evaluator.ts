@@ -172,6 +172,11 @@ export function createSealEvaluator(
       throw noClient()
     },
 
+    raise(a) {
+      laws.raise(typeOf(a))
+      throw new PolyVeilError('CONFIG_INVALID', 'The seal backend does not raise moduli')
+    },
+
     free: (a) => a.delete(),
 
     delete() {

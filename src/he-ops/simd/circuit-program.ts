@@ -212,6 +212,8 @@ class CircuitEmitter {
       case 'refresh':
         this.#refresh(ids)
         return
+      case 'raise':
+        throw new PolyVeilError('INTERNAL', 'The simd engine does not raise moduli')
       default:
         kind satisfies never
     }

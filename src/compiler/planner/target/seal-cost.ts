@@ -44,6 +44,7 @@ function opSeconds(op: Op, n: number, ring: number, speeds: SealSpeeds): number 
     case 'rotate':
     case 'conjugate':
     case 'relinearise':
+    case 'raise':
       return transform * (speeds.keySwitchPair * n * (n + 1) + speeds.keySwitchPrime * n)
     case 'dot':
       return linear * n * speeds.term * op.terms.length
