@@ -99,7 +99,7 @@ function rowThenColumn(
  */
 export function giantSum(
   builder: CircuitBuilder,
-  { giantSteps }: RotationStrategy,
+  { giantSteps }: Pick<RotationStrategy, 'giantSteps'>,
   parts: ReadonlyMap<number, ValueId>,
   unit: number,
 ): ValueId {

@@ -197,6 +197,11 @@ export class CircuitBuilder {
     return this.#push({ kind: 'add', left, right }, type, this.counts[left])
   }
 
+  subtract(left: ValueId, right: ValueId): ValueId {
+    const type = this.#laws.add(this.type(left), this.type(right))
+    return this.#push({ kind: 'subtract', left, right }, type, this.counts[left])
+  }
+
   /** Product of two values of one level, to be relinearised. */
   multiply(left: ValueId, right: ValueId): ValueId {
     const type = this.#laws.multiply(this.type(left), this.type(right))
@@ -236,6 +241,11 @@ export class CircuitBuilder {
   refresh(source: ValueId, round: number): ValueId {
     const type = this.#laws.refresh(this.type(source))
     return this.#push({ kind: 'refresh', source, round }, type, this.counts[source])
+  }
+
+  /** Brings a value from the raise level to the highest level, with multiples of the raise level's modulus. */
+  raise(source: ValueId): ValueId {
+    return this.#push({ kind: 'raise', source }, this.#laws.raise(this.type(source)), this.counts[source])
   }
 
   /** The id of a constant; undefined when all of its slots are zero. */

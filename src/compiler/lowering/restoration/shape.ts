@@ -1,0 +1,94 @@
+import type { ValueId } from '../../../circuit/types.ts'
+import type { CircuitBuilder } from '../builder/circuit-builder.ts'
+import type { RotationStrategy } from '../strategy.ts'
+
+/** The choices of a circuit's restorations, and the levels that they lead to. */
+export interface RestorationShape {
+  /**
+   * Stages of the transform in each group, those of the smallest units first. Their sum is log2 of the slots.
+   */
+  readonly stages: readonly number[]
+  /** Rotations of every group of the transform. */
+  readonly rotations: Pick<RotationStrategy, 'babySteps' | 'giantSteps'>
+  /** Raised coefficients are at most so many times Q, the modulus of the raise level (`circuit/raise.ts`). */
+  readonly bound: number
+  /** Messages are encoded before they are raised so that 1 becomes Q / 2^rangeBits. */
+  readonly rangeBits: number
+  /** log2 of the scale between the transforms. */
+  readonly scaleBits: number
+  readonly levels: RestorationLevels
+}
+
+/** Levels of a chain, by what they are for, from the lowest up. */
+export interface RestorationLevels {
+  /** Values of this level are raised. */
+  readonly raise: number
+  /** Values of this level are restored: one prime above the raise level for each group. */
+  readonly refresh: number
+  /** Level of restored values. */
+  readonly network: number
+  /** The highest level. */
+  readonly top: number
+}
+
+/** Primes of a level of slots-to-coefficients. */
+const LOW_PRIMES = 1
+/** Primes of a level of coefficients-to-slots and of the cosine, whose product is near the scale. */
+export const HIGH_PRIMES = 2
+
+/** Double angles after the polynomial. */
+export const DOUBLINGS = 3
+/** Degree of the polynomial in T_2 that approximates the cosine, and its depth. */
+export const DEGREE = 15
+const DEGREE_DEPTH = 4
+/** Levels of the cosine: T_2, the polynomial in it, and the double angles. */
+export const COSINE_DEPTH = 1 + DEGREE_DEPTH + DOUBLINGS
+
+/** Primes above the network's that the groups' transform and the cosine take. */
+export const highPrimes = (groups: number): number => HIGH_PRIMES * (groups + COSINE_DEPTH)
+
+/**
+ * Bits by which the scale of T_2 is larger than other scales. The cosine changes fast with x^2 where x is near
+ * zero, so the noise of T_2 would dominate all other noise.
+ */
+const SQUARE_BITS = 3
+
+/** log2 of the product of the primes of each level of `highPrimes`, from the highest level down. */
+export function highLevelBits(groups: number, scaleBits: number): number[] {
+  const bits = new Array<number>(groups + COSINE_DEPTH).fill(scaleBits)
+  bits[groups] -= SQUARE_BITS
+  bits[groups + 1] += 2 * SQUARE_BITS
+  return bits
+}
+
+/** Primes between the raise level and the network's that the groups' transform takes. */
+export const lowPrimes = (groups: number): number => LOW_PRIMES * groups
+
+/** Drops primes by rescaling, down to a level. */
+export function rescaledTo(builder: CircuitBuilder, value: ValueId, level: number): ValueId {
+  let id = value
+  while (builder.type(id).level > level) id = builder.rescale(id)
+  return id
+}
+
+/** Product of the primes of the levels `above` + 1 .. `level`. */
+export function primesBetween({ chain }: CircuitBuilder, above: number, level: number): number {
+  let product = 1
+  for (let l = level; l > above; l--) product *= Number(chain.primes[l])
+  return product
+}
+
+/** The product of a value with a number. @param scale that the result has */
+export function timesNumber(builder: CircuitBuilder, value: ValueId, factor: number, scale: number): ValueId {
+  const constant = { period: 1, gain: Math.abs(factor), exact: true, make: () => Float64Array.of(factor) }
+  return builder.dot([{ value: () => value, constant }], scale / builder.type(value).scale)!
+}
+
+/** A value plus a number in all slots. */
+export const plusNumber = (builder: CircuitBuilder, value: ValueId, summand: number): ValueId =>
+  builder.addPlain(value, {
+    period: 1,
+    gain: Math.abs(summand),
+    exact: true,
+    make: () => Float64Array.of(summand),
+  })
