@@ -5,6 +5,9 @@ export const OBJECTIVES = ['latency', 'traffic', 'keys'] as const
 /** The figure that the user wants to be small. */
 export type Objective = (typeof OBJECTIVES)[number]
 
-export const REFRESH_CHOICES = ['auto', 'never', 'always'] as const
-/** Whether the client refreshes values. With `auto` it does where that costs less for the objective. */
+export const REFRESH_CHOICES = ['auto', 'never', 'client', 'server'] as const
+/**
+ * Who restores levels: the client in refresh rounds, the server, or nobody. With `auto` the client does where
+ * one shot does not fit or costs more for the objective.
+ */
 export type RefreshChoice = (typeof REFRESH_CHOICES)[number]

@@ -5,6 +5,7 @@ import type { CircuitBody, LoweredCircuit } from './lowered-circuit.ts'
 import { CircuitBuilder } from './lowering/builder/circuit-builder.ts'
 import type { LoweredHead } from './lowering/head.ts'
 import { lowerGraph, lowerWithCuts } from './lowering/lower.ts'
+import type { RestorationLevels } from './lowering/restoration/shape.ts'
 import { widen } from './lowering/widen.ts'
 import { withoutUnused } from './lowering/without-unused.ts'
 import { parametersOf } from './planner/modulus/chain.ts'
@@ -21,6 +22,7 @@ import {
 } from './planner/modulus/precision.ts'
 import { imageSlots } from './planner/modulus/rings.ts'
 import type { Candidate, FittingCandidate } from './planner/search/candidate.ts'
+import { restorationBound, restorationLevels, restorerOf } from './planner/search/restoration.ts'
 import { estimateOf, layerSeconds } from './planner/target/estimate.ts'
 import type { Target } from './planner/target/target.ts'
 
@@ -49,16 +51,23 @@ export interface EmitOptions {
  */
 export function emit(candidate: FittingCandidate, options: EmitOptions): LoweredCircuit | undefined {
   const { graph, chain, special, plan } = candidate
-  const parameters = parametersOf(chain, special)
+  const levels = restoredLevelsOf(candidate)
+  const parameters = parametersOf(chain, special, levels?.raise)
   const slots = imageSlots(parameters.ring, plan.batch)
-  const builder = new CircuitBuilder({ ...parameters, slots, batch: plan.batch }, plan.policy, 'circuit')
+  const inputLevel = levels?.network ?? parameters.topLevel
+  const builder = new CircuitBuilder(
+    { ...parameters, slots, batch: plan.batch, inputLevel },
+    plan.policy,
+    'circuit',
+  )
   const head = lowerCandidate(builder, candidate)
-  const { ops, counts, noiseSourceOf, statistics, noiseSources, layers, constants } = builder
+  const { ops, counts, noiseSourceOf, statistics, noiseSources, entering, layers, constants } = builder
   const used = withoutUnused({ ops, counts, noiseSourceOf, result: head.value })
   if (!headroomHolds(used.ops, used.result, parameters)) return undefined
-  const noises = sourceNoises({ ...used, statistics, noiseSources }, parameters)
+  const noises = sourceNoises({ ...used, statistics, noiseSources, entering }, parameters)
   const widened = widen({ ops: used.ops, constants }, plan.batch)
   const hasRounds = widened.ops.some(({ kind }) => kind === 'refresh')
+  const hasRaised = widened.ops.some(({ kind }) => kind === 'raise')
   const body: CircuitBody = {
     model: options.model,
     labels: options.labels,
@@ -67,14 +76,15 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
     input: {
       ...options.input,
       layout: plan.layout,
-      level: parameters.topLevel,
+      level: inputLevel,
       scale: 2 ** plan.policy.input,
     },
     output: outputSpec(graph, builder, head, options.precisionBits),
     ...widened,
     result: used.result,
     // A network may be too small for a cut.
-    refresh: hasRounds ? { level: refreshLevelOf(candidate) } : undefined,
+    refresh: hasRounds ? { level: baseLevel(candidate) } : undefined,
+    raise: hasRaised ? { bound: restorationBound(parameters.ring) } : undefined,
   }
   const noise = Math.hypot(...noises.map(({ logit }) => logit))
   const error = logitError(noise, body.output.flooding)
@@ -93,12 +103,23 @@ function lowerCandidate(builder: CircuitBuilder, candidate: Candidate): LoweredH
   const { graph, plan, refresh } = candidate
   const { layout, strategies } = plan
   if (refresh === undefined) return lowerGraph(builder, graph, layout, strategies)
-  const options = { layout, strategies, refreshLevel: refreshLevelOf(candidate) }
-  return lowerWithCuts(builder, graph, options, refresh.cuts)
+  const levels = restoredLevelsOf(candidate)
+  const restorer = levels && restorerOf(plan.segment!.restoration!, plan.ring, levels)
+  const refreshLevel = levels?.refresh ?? baseLevel(candidate)
+  return lowerWithCuts(builder, graph, { layout, strategies, refreshLevel, restorer }, refresh.cuts)
 }
 
-/** Level at which values are sent to the client: the highest level of the base primes. */
-const refreshLevelOf = ({ chain }: Candidate): number => chain.base.length - 1
+/**
+ * The highest level of the base primes, at which values are sent to the client, or from which they are
+ * raised.
+ */
+const baseLevel = ({ chain }: Candidate): number => chain.base.length - 1
+
+/** The levels of a candidate whose server restores levels; undefined for other ones. */
+function restoredLevelsOf(candidate: Candidate): RestorationLevels | undefined {
+  const { segment } = candidate.plan
+  return segment?.restoration && restorationLevels(segment.restoration, baseLevel(candidate), segment.levels)
+}
 
 function outputSpec(
   graph: Graph,

@@ -24,8 +24,8 @@ export interface CompileOptions {
   readonly precisionBits?: number
   readonly objective?: Objective
   /**
-   * Whether the client refreshes values. With `auto`, the default, it does where one shot does not fit or
-   * costs more for the objective.
+   * Who restores levels. With `auto`, the default, the client refreshes values where one shot does not fit or
+   * costs more for the objective. With `server` the server restores levels by itself (bootstrapping).
    */
   readonly refresh?: RefreshChoice
   /** The engine to plan for. */

@@ -110,7 +110,7 @@ async function refreshedCircuit(): Promise<Circuit> {
   const options = {
     model: REFRESHED,
     preprocessing,
-    refresh: 'always',
+    refresh: 'client',
     precisionBits: 9,
     calibration,
   } as const

@@ -23,7 +23,7 @@ t.test('the page classifies pictures', { skip }, async (t) => {
   const directory = t.testdir()
   const modelsDir = join(directory, 'models')
   await writeDigitsOfFewKeys(modelsDir, 'never')
-  await writeDigitsOfFewKeys(modelsDir, 'always', 'rounds')
+  await writeDigitsOfFewKeys(modelsDir, 'client', 'rounds')
   const plan = join(modelsDir, 'digits.html')
   t.equal((await polyveil(['inspect', join(modelsDir, 'digits.pvc'), '--html', plan])).code, 0)
   const port = String(await freePort())

@@ -250,7 +250,7 @@ t.test('wrong usage and wrong inputs are refused before anything is computed', a
 t.test('a service classifies the encrypted images', async (t) => {
   // Two images share the ciphertexts of this model. Its bound on logits is below those of one image.
   const two = join(models, 'two.pvc')
-  const small = ['--preprocessing', 'imagenet', '--refresh', 'always', '--ring', '8192', '--batch', '2']
+  const small = ['--preprocessing', 'imagenet', '--refresh', 'client', '--ring', '8192', '--batch', '2']
   t.equal((await polyveil(['compile', ...sourceOf('one_shot'), ...small, '--out', two, ...QUIET])).code, 0)
   const pair = t.testdir({ 0: {}, 1: {} })
   for (const k of [0, 1, 2, 3]) copyFileSync(digit(k), join(pair, String(k % 2), `${k}.png`))

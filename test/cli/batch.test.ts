@@ -18,7 +18,7 @@ const path = join(models, 'two.pvc')
 const compile = (...flags: string[]) =>
   polyveil(['compile', ...sourceOf('one_shot'), '--preprocessing', 'imagenet', ...flags])
 // With refreshes keys are small and inferences fast; several commands make them.
-const small = ['--refresh', 'always', '--ring', '8192']
+const small = ['--refresh', 'client', '--ring', '8192']
 const compiled = await compile('--batch', '2', ...small, '--out', path, ...QUIET)
 
 t.test('compile and inspect show the batch and the seconds of an image', async (t) => {

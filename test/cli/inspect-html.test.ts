@@ -122,7 +122,7 @@ t.test('the page of a bundled network shows the whole plan', async (t) => {
 
 t.test('the page of a network with refreshes shows where they are', async (t) => {
   const made = await polyveil([
-    ...['compile', ...sourceOf('micro_lr'), '--refresh', 'always', '--out', refreshed],
+    ...['compile', ...sourceOf('micro_lr'), '--refresh', 'client', '--out', refreshed],
     ...['--speeds', 'reference', ...QUIET],
   ])
   t.equal(made.code, 0, made.stderr)

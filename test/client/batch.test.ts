@@ -28,7 +28,7 @@ async function prepared(name: Name, rings: number[]) {
   const network = await goldenNetwork(name)
   const tensors = await goldenTensors(name)
   const { preprocessing } = network.config
-  const refresh = name === 'one_shot' ? 'never' : 'always'
+  const refresh = name === 'one_shot' ? 'never' : 'client'
   const { circuit } = compile(network, { model: name, preprocessing, rings, refresh, batch: BATCH[name] })
   const row = (tensor: string, k: number) => item(tensors.get(tensor)!, k).data
   const images = [0, 1, 2, 3].map(

@@ -17,7 +17,7 @@ const network = await goldenNetwork('micro_t')
 const golden = item((await goldenTensors('micro_t')).get('input')!, 0).data
 const OPTIONS: Omit<CompileOptions, 'model'> = {
   preprocessing: network.config.preprocessing,
-  refresh: 'always',
+  refresh: 'client',
   rings: [8192],
   precisionBits: 8,
 }

@@ -10,14 +10,14 @@ await testGolden(
   casesOf<GoldenCase>(
     [
       ['micro_dttn', 'never'],
-      ['micro_dttn', 'always'],
+      ['micro_dttn', 'client'],
       ['micro_dttn_product', 'never'],
-      ['micro_dttn_product', 'always'],
+      ['micro_dttn_product', 'client'],
     ],
     [
       ['micro_dttn', 'never'],
-      ['micro_dttn', 'always'],
-      ['micro_dttn_product', 'always'],
+      ['micro_dttn', 'client'],
+      ['micro_dttn_product', 'client'],
     ],
   ),
 )

@@ -10,8 +10,8 @@ await testGolden(
   casesOf<GoldenCase>(
     [
       ['micro_monet', 'never'],
-      ['micro_monet', 'always'],
+      ['micro_monet', 'client'],
     ],
-    [['micro_monet', 'always']],
+    [['micro_monet', 'client']],
   ),
 )

@@ -10,18 +10,18 @@ await testGolden(
   casesOf<GoldenCase>(
     [
       ['one_shot', 'never'],
-      ['one_shot', 'always'],
+      ['one_shot', 'client'],
       ['micro_t', 'auto'],
-      ['micro_t', 'always'],
-      ['micro_s', 'always'],
+      ['micro_t', 'client'],
+      ['micro_s', 'client'],
       ['micro_lr', 'auto'],
-      ['micro_lr', 'always'],
+      ['micro_lr', 'client'],
     ],
     [
       ['one_shot', 'never'],
-      ['one_shot', 'always'],
-      ['micro_s', 'always'],
-      ['micro_lr', 'always'],
+      ['one_shot', 'client'],
+      ['micro_s', 'client'],
+      ['micro_lr', 'client'],
     ],
   ),
 )

@@ -25,7 +25,7 @@ const circuits = networks.map(
       model: `pruned_${k}`,
       preprocessing: network.config.preprocessing,
       calibration: [image],
-      refresh: 'always',
+      refresh: 'client',
       rings: [8192],
       precisionBits: 6,
     }).circuit,

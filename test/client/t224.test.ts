@@ -25,7 +25,7 @@ t.test(
     const { circuit } = compile(network, {
       model: 't224',
       preprocessing: network.config.preprocessing,
-      refresh: 'always',
+      refresh: 'client',
       rings: [8192],
       precisionBits: 7,
     })

@@ -28,7 +28,7 @@ const config = cpolynextConfig({
 const network = loadNetwork(randomWeights(config, 1), config)
 const images = [1, 2].map((seed) => distinct(3 * 11 * 20, seed))
 
-const WITH_REFRESHES = ['always', 8192] as const
+const WITH_REFRESHES = ['client', 8192] as const
 
 for (const [refresh, ring] of casesOf([['never', 32768] as const, WITH_REFRESHES], [WITH_REFRESHES])) {
   t.test(`two heads on 3 x 5 positions, refreshes ${refresh}`, async (t) => {
@@ -41,7 +41,7 @@ for (const [refresh, ring] of casesOf([['never', 32768] as const, WITH_REFRESHES
       calibration: images,
     })
     verifyCircuit(circuit)
-    t.equal(plan.ops.refresh > 0, refresh === 'always')
+    t.equal(plan.ops.refresh > 0, refresh === 'client')
     for (const image of images) {
       const expected = referenceForward(network, image)
       t.ok(maxDifference(clearLogits(circuit, image, 'none'), expected) < 1e-6)

@@ -29,7 +29,7 @@ for (const [name, known] of Object.entries(KNOWN)) {
         model: name,
         preprocessing,
         batch,
-        refresh: name === 'one_shot' ? 'never' : 'always',
+        refresh: name === 'one_shot' ? 'never' : 'client',
         precisionBits: 10,
       })
       verifyCircuit(circuit)

@@ -70,7 +70,7 @@ for (const [name, known] of Object.entries({ ...KNOWN, ...REFRESHED_ONLY })) {
       const { circuit, plan } = compile(network, {
         model: name,
         preprocessing,
-        refresh: refresh as 'never' | 'always',
+        refresh: refresh as 'never' | 'client',
       })
       verifyCircuit(circuit)
       t.strictSame(

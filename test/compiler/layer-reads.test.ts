@@ -66,7 +66,7 @@ t.test('a compiled network has the connections of its model', async (t) => {
   const { plan } = compile(network, {
     model: 'micro_t',
     preprocessing: null,
-    refresh: 'always',
+    refresh: 'client',
   })
   const { layers } = plan
   const readers = new Set(layers.flatMap(({ reads }) => reads))

@@ -17,7 +17,7 @@ for (const pruning of PRUNINGS) {
       model: 'x',
       preprocessing: network.config.preprocessing,
       calibration: [image],
-      refresh: 'always',
+      refresh: 'client',
       rings: [8192],
       precisionBits: 5,
     })
@@ -50,7 +50,7 @@ for (const [name, layers] of Object.entries(SWITCHED_OFF)) {
         model: 'x',
         preprocessing: network.config.preprocessing,
         calibration: images.slice(0, 2),
-        refresh: 'always',
+        refresh: 'client',
         rings: [8192],
         precisionBits: 6,
       })

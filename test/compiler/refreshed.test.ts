@@ -27,7 +27,7 @@ for (const [name, known] of Object.entries(KNOWN)) {
     const options: CompileOptions = {
       model: name,
       preprocessing: network.config.preprocessing,
-      refresh: 'always',
+      refresh: 'client',
       precisionBits: 8,
     }
     const { circuit, plan } = compile(network, options)
@@ -57,7 +57,7 @@ t.test('a network has refreshes where one shot does not fit, unless that is not 
     compile(network, { model: 'x', preprocessing: network.config.preprocessing, ...options })
   t.equal(compiled({ refresh: 'never' }).circuit.refresh, undefined)
   t.ok(compiled({ rings: [8192] }).circuit.refresh)
-  const uncut = compiled({ refresh: 'always', precisionBits: 16 }).circuit
+  const uncut = compiled({ refresh: 'client', precisionBits: 16 }).circuit
   verifyCircuit(uncut)
   t.equal(uncut.refresh, undefined, 'the plan has no cuts')
   t.throws(() => compiled({ rings: [8192], refresh: 'never' }), { code: 'DEPTH_EXCEEDED' })

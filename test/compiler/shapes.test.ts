@@ -113,7 +113,7 @@ for (const one of CASES) {
       model: 'x',
       preprocessing,
       calibration: images,
-      refresh: 'always',
+      refresh: 'client',
       rings: [8192],
       precisionBits: 7,
     }

@@ -28,7 +28,7 @@ const origin = `http://127.0.0.1:${port}`
 const models = join(directory, 'models')
 await writeDigitsOfFewKeys(models)
 // A model that takes two images in a query.
-const two = ['--preprocessing', 'imagenet', '--refresh', 'always', '--ring', '8192', '--batch', '2']
+const two = ['--preprocessing', 'imagenet', '--refresh', 'client', '--ring', '8192', '--batch', '2']
 const compiled = await polyveil([
   'compile',
   ...sourceOf('one_shot'),

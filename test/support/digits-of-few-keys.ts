@@ -16,7 +16,7 @@ const network = (file: string): string =>
  */
 export async function writeDigitsOfFewKeys(
   folder: string,
-  refresh: 'always' | 'never' = 'always',
+  refresh: 'client' | 'never' = 'client',
   model = 'digits',
 ): Promise<void> {
   const config = parseConfig(await readFile(network('json'), 'utf8'))
@@ -25,7 +25,7 @@ export async function writeDigitsOfFewKeys(
     preprocessing: config.preprocessing,
     labels: config.labels,
     refresh,
-    rings: [refresh === 'always' ? 8192 : 16384],
+    rings: [refresh === 'client' ? 8192 : 16384],
     objective: 'keys',
   })
   await mkdir(folder, { recursive: true })

@@ -75,7 +75,7 @@ export async function compiled(task: Task, circuits: string | undefined): Promis
     preprocessing,
     labels,
     calibration,
-    refresh: 'always',
+    refresh: 'client',
     ...options,
   })
   return { network, circuit, compileSeconds: (performance.now() - start) / 1000, images }

@@ -18,7 +18,7 @@ export const planText = (plan: PlanReport, preprocessing: Preprocessing | null):
 
 /** A sentence on the plan that was not taken, and the flag that takes it. */
 export const otherWayText = ({ refreshes, ring, ...way }: OtherWay): string =>
-  `${refreshes ? 'refreshes' : 'one shot'} (--refresh ${refreshes ? 'always' : 'never'}) would take ` +
+  `${refreshes ? 'refreshes' : 'one shot'} (--refresh ${refreshes ? 'client' : 'never'}) would take ` +
   `about ${secondsText(way.seconds)} on one core` +
   (refreshes ? ` and ${secondsText(way.refreshSeconds)} for rounds` : '') +
   `, keys of ${bytesText(way.keyBytes)} once, and ${bytesText(way.trafficBytes)} for each query, in ring ${ring}`

@@ -26,6 +26,8 @@ export interface NoisyBody {
   readonly noiseSourceOf: readonly number[]
   /** The node whose tensor each noise source computes. */
   readonly noiseSources: readonly Node[]
+  /** For each noise source the variance that is known to enter there; undefined where operations decide. */
+  readonly entering: readonly (number | undefined)[]
   readonly statistics: readonly ConstantStatistics[]
   readonly result: ValueId
 }
@@ -59,7 +61,8 @@ export const logitNoise = (body: NoisyBody, parameters: NoiseParameters): number
 /** Errors that enter at each noise source. */
 export function sourceNoises(body: NoisyBody, parameters: NoiseParameters): SourceNoise[] {
   const shared = sharedRotations(body)
-  const tensors = overExits(body, shared, incomingVariance(body, shared, parameters))
+  const byOperations = overExits(body, shared, incomingVariance(body, shared, parameters))
+  const tensors = byOperations.map((variance, source) => body.entering[source] ?? variance)
   const weights = roundingOfWeights(body, parameters)
   return body.noiseSources.map((node, source) => {
     const { tensor, weights: coherent, scattered } = sensitivityOf(node)

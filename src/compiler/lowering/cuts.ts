@@ -49,7 +49,7 @@ class CutPlanner {
     this.#builder = builder
     this.#graph = graph
     this.#lowering = new Lowering(builder, graph, options)
-    this.#lowest = options.refreshLevel + RESERVED_LEVELS
+    this.#lowest = options.refreshLevel + (options.restorer ? 0 : RESERVED_LEVELS)
     this.#alive = aliveAfterEach(graph, users(graph), (id) => this.#lowering.waitsForSum(id))
   }
 
@@ -128,7 +128,7 @@ class CutPlanner {
   #readBy({ from, to }: GraphSegment): NodeId[] {
     const read = new Set<NodeId>()
     for (let id = from; id < to; id++) this.#collect(id, read)
-    return [...read].filter((id) => id < from && this.#lowering.levelOf(id) < this.#builder.chain.topLevel)
+    return [...read].filter((id) => id < from && this.#lowering.levelOf(id) < this.#builder.inputLevel)
   }
 
   /** Adds the tensors that lowering a node reads: its operands, and for a sum those of its waiting layers. */

@@ -1,4 +1,5 @@
 import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
+import { estimateRanges } from '../analysis/ranges.ts'
 import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
 import { chooseLayout, withChannels } from '../packing/choose.ts'
 import { reachAt } from '../passes/insert-repacks.ts'
@@ -13,8 +14,9 @@ import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import type { Form, Packed } from './packed.ts'
 import { exchanged, lowerProduct } from './product.ts'
-import { refreshPacked } from './refresh.ts'
+import { refreshPacked, restorePacked } from './refresh.ts'
 import { ciphertextStride, lowerRepack } from './repack.ts'
+import type { Restorer } from './restoration/restore.ts'
 import { alignedScale, alignPacked, dropPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
 import { lowerTaps } from './taps.ts'
@@ -58,8 +60,10 @@ export interface LoweringOptions {
   /** Layout of the graph's input tensor. */
   readonly layout: Layout
   readonly strategies: Strategies
-  /** Level at which values are sent to the client; required where there are cuts. */
+  /** Level at which values are refreshed; required where there are cuts. */
   readonly refreshLevel?: number
+  /** Restores levels at the server. Without it the client refreshes values. */
+  readonly restorer?: Restorer
 }
 
 /** Lowers a graph node by node. The caller keeps the order: operands before the nodes that read them. */
@@ -71,6 +75,9 @@ export class Lowering {
   readonly #uses: readonly NodeId[][]
   readonly #ids: ReadonlyMap<Node, NodeId>
   readonly #refreshLevel: number | undefined
+  readonly #restorer: Restorer | undefined
+  /** Root mean square of each node's tensor, where tensors are restored. */
+  readonly #rms: readonly number[]
   /** The repack node of each node that is repacked. */
   readonly #repacks = new Map<Node, NodeOf<'repack'>>()
   readonly #packed = new Map<NodeId, Packed>()
@@ -78,12 +85,18 @@ export class Lowering {
   readonly #replaced: { readonly id: NodeId; readonly before: Packed | undefined }[] = []
   #rounds = 0
 
-  constructor(builder: CircuitBuilder, graph: Graph, { layout, strategies, refreshLevel }: LoweringOptions) {
+  constructor(
+    builder: CircuitBuilder,
+    graph: Graph,
+    { layout, strategies, refreshLevel, restorer }: LoweringOptions,
+  ) {
     this.#builder = builder
     this.#graph = graph
     this.#input = layout
     this.#strategies = strategies
     this.#refreshLevel = refreshLevel
+    this.#restorer = restorer
+    this.#rms = restorer ? estimateRanges(graph).map(({ rms }) => rms) : []
     this.#uses = users(graph)
     this.#ids = new Map(graph.nodes.map((node, id) => [node, id]))
     for (const node of graph.nodes) {
@@ -123,9 +136,9 @@ export class Lowering {
     return this.#builder.within(head, () => lowerHead(this.#builder, source, head, this.#strategyFor(source)))
   }
 
-  /** Drops the logits to the refresh level, if there is one. */
+  /** Drops the logits to the lowest level that holds them: the refresh level, or the raise level. */
   finish(head: LoweredHead): LoweredHead {
-    const level = this.#refreshLevel
+    const level = this.#restorer?.shape.levels.raise ?? this.#refreshLevel
     if (level === undefined) return head
     const { nodes, output } = this.#graph
     return {
@@ -134,8 +147,23 @@ export class Lowering {
     }
   }
 
-  /** Refreshes tensors to the highest level, in rounds of at most `ROUND_CIPHERTEXTS`. */
+  /** Refreshes tensors to the level of inputs. */
   refresh(tensors: readonly NodeId[]): void {
+    if (this.#restorer === undefined) this.#refreshByClient(tensors)
+    else for (const id of tensors) this.#keep(id, this.#restored(id, this.#restorer))
+  }
+
+  #restored(id: NodeId, restorer: Restorer): Packed {
+    const packed = this.#value(id)
+    return this.#builder.within(
+      this.#graph.nodes[id],
+      () => restorePacked(this.#builder, packed, restorer),
+      restorer.errorVariance(this.#builder.chain.slots, this.#rms[id]),
+    )
+  }
+
+  /** Refreshes tensors in rounds of at most `ROUND_CIPHERTEXTS`. */
+  #refreshByClient(tensors: readonly NodeId[]): void {
     const level = this.#refreshLevel
     if (level === undefined) throw new Error('There are cuts, and no level that values go to the client at')
     const first = this.#rounds

@@ -3,10 +3,18 @@ import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { mapValues, type Packed } from './packed.ts'
 import { imaginaryPart, realPart } from './product.ts'
+import type { Restorer } from './restoration/restore.ts'
 import { ONE } from './scale-alignment.ts'
 
 /** Relative excess of a scale over the waterline that is not worth a level. */
 const SCALE_SLACK = 1
+
+/** Restores all values at the server. Ciphertexts of real slots go two in one. */
+export const restorePacked = (builder: CircuitBuilder, packed: Packed, restorer: Restorer): Packed => {
+  const { levels } = restorer.shape
+  const sent = (value: ValueId): ValueId => builder.dropTo(value, levels.refresh)
+  return renewed(builder, packed, sent, (value) => restorer.restore(builder, value))
+}
 
 /**
  * Refreshes all values to the highest level. They are sent to the client at the least scale that the
@@ -22,18 +30,28 @@ export function refreshPacked(
   level: number,
   roundOf: () => number,
 ): Packed {
-  const { layout, values } = packed
   const sent = (value: ValueId): ValueId => builder.dropTo(lowestScale(builder, value, level), level)
-  if (layout.parts === 1 && values.length > 1) return refreshPairs(builder, packed, sent, roundOf)
-  return mapValues(builder, packed, (value) => builder.refresh(sent(value), roundOf()))
+  return renewed(builder, packed, sent, (value) => builder.refresh(value, roundOf()))
 }
 
-/** Refreshes the values of each two ciphertexts as the real and the imaginary part of one. */
-function refreshPairs(
+/** @param sent brings a value to the level from which `renew` takes it */
+function renewed(
   builder: CircuitBuilder,
   packed: Packed,
   sent: (value: ValueId) => ValueId,
-  roundOf: () => number,
+  renew: (value: ValueId) => ValueId,
+): Packed {
+  const { layout, values } = packed
+  if (layout.parts === 1 && values.length > 1) return renewPairs(builder, packed, sent, renew)
+  return mapValues(builder, packed, (value) => renew(sent(value)))
+}
+
+/** Renews the values of each two ciphertexts as the real and the imaginary part of one. */
+function renewPairs(
+  builder: CircuitBuilder,
+  packed: Packed,
+  sent: (value: ValueId) => ValueId,
+  renew: (value: ValueId) => ValueId,
 ): Packed {
   const { layout, values } = packed
   const count = Math.ceil(values.length / 2)
@@ -43,7 +61,7 @@ function refreshPairs(
   const refreshed = eachCiphertext(builder, pairs, [firsts, seconds], (pair) => {
     const [first, second] = [firsts[pair], seconds[pair]]
     const joined = second === undefined ? sent(first) : builder.add(sent(first), builder.timesI(sent(second)))
-    return builder.refresh(joined, roundOf())
+    return renew(joined)
   })
   const partsOf = (part: typeof realPart): ValueId[] =>
     eachCiphertext(builder, pairs, [refreshed], (pair) => part(builder, refreshed[pair]))

@@ -23,7 +23,7 @@ async function compiledCase([name, refresh]: GoldenCase) {
     preprocessing,
     refresh,
     // Plans with refreshes choose this ring of all.
-    ...(refresh === 'always' && { rings: [8192] }),
+    ...(refresh === 'client' && { rings: [8192] }),
     precisionBits: 9,
     calibration,
   })

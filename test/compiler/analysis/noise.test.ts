@@ -19,6 +19,7 @@ function noiseOf(ops: readonly Op[], noiseSourceOf = ops.map(() => 0)): number {
     counts: ops.map(() => 1),
     noiseSourceOf,
     noiseSources: Array.from({ length: 1 + Math.max(...noiseSourceOf) }, () => node),
+    entering: [],
     statistics: [
       { period: 64, gain: 1, rounding: 1 },
       { period: 64, gain: 1, rounding: 1 / 2 },

@@ -47,9 +47,9 @@ function roundingBits(
       ? lowerDense(builder, packed, layer, DIRECT, scale, form)
       : lowerDepthwise(builder, packed, layer, { ...DIRECT, depthwise: 'direct' }, scale, form)
   })
-  const { ops, counts, noiseSourceOf, noiseSources, statistics } = builder
+  const { ops, counts, noiseSourceOf, noiseSources, entering, statistics } = builder
   const noises = sourceNoises(
-    { ops, counts, noiseSourceOf, noiseSources, statistics, result: lowered.values[0] },
+    { ops, counts, noiseSourceOf, noiseSources, entering, statistics, result: lowered.values[0] },
     parameters,
   )
   return -Math.log2(noises.at(-1)!.logit)

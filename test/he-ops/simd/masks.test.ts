@@ -185,7 +185,7 @@ async function digits(): Promise<Circuit> {
     labels,
     preprocessing,
     calibration,
-    refresh: 'always',
+    refresh: 'client',
     precisionBits: 8,
   }).circuit
 }
@@ -193,7 +193,7 @@ async function digits(): Promise<Circuit> {
 async function microT(): Promise<Circuit> {
   const { network } = await golden('micro_t')
   const { preprocessing } = network.config
-  return compile(network, { model: 'micro_t', preprocessing, refresh: 'always', precisionBits: 8 }).circuit
+  return compile(network, { model: 'micro_t', preprocessing, refresh: 'client', precisionBits: 8 }).circuit
 }
 
 for (const [name, make] of Object.entries({ digits, micro_t: microT })) {

@@ -42,6 +42,8 @@ export class CircuitBuilder {
   readonly noiseSourceOf: readonly number[]
   /** The node of each noise source. */
   readonly noiseSources: readonly Node[]
+  /** For each noise source the variance that is known to enter there; undefined where operations decide. */
+  readonly entering: readonly (number | undefined)[]
   readonly layers: readonly LoweredLayer[]
   readonly constants: ConstantList
   /** Period in the ciphertexts' slots and gain of each constant. */
@@ -68,6 +70,7 @@ export class CircuitBuilder {
     this.counts = this.#operations.counts
     this.noiseSourceOf = this.#operations.noiseSourceOf
     this.noiseSources = this.#noiseSources.nodes
+    this.entering = this.#noiseSources.entering
     this.layers = this.#layers.layers
     this.constants = this.#pool.constants
     this.statistics = this.#pool.statistics
@@ -76,6 +79,11 @@ export class CircuitBuilder {
   /** Images that share a ciphertext. */
   get batch(): number {
     return this.chain.batch ?? 1
+  }
+
+  /** Level of inputs and of refreshed values. */
+  get inputLevel(): number {
+    return this.chain.inputLevel ?? this.chain.topLevel
   }
 
   type(id: ValueId): CiphertextType {
@@ -103,9 +111,14 @@ export class CircuitBuilder {
     return this.#multiplicity.during(multiplicity, make)
   }
 
-  /** Runs `make`, whose operations compute a node's tensor, under a noise source of their own. */
-  within<T>(node: Node, make: () => T): T {
-    return this.#noiseSources.within(node, make)
+  /**
+   * Runs `make`, whose operations compute a node's tensor, under a noise source of their own.
+   *
+   * @param entering variance of the error in each element, for operations that the noise model does not
+   *   describe
+   */
+  within<T>(node: Node, make: () => T, entering?: number): T {
+    return this.#noiseSources.within(node, make, entering)
   }
 
   /** Starts a layer. All operations that follow belong to it. */
@@ -114,7 +127,7 @@ export class CircuitBuilder {
   }
 
   input(index: number): ValueId {
-    const type = this.#laws.input(this.chain.topLevel, 2 ** this.policy.input)
+    const type = this.#laws.input(this.inputLevel, 2 ** this.policy.input)
     return this.#push({ kind: 'input', index }, type)
   }
 

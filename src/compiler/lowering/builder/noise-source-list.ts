@@ -8,6 +8,8 @@ import { Scoped } from './scoped.ts'
 export class NoiseSourceList {
   /** The node of each noise source, in the order of computation. */
   readonly nodes: Node[] = []
+  /** For each noise source the variance that is known to enter there. */
+  readonly entering: (number | undefined)[] = []
   readonly #current = new Scoped(0)
 
   /** Index of the noise source that new operations belong to. */
@@ -16,12 +18,14 @@ export class NoiseSourceList {
   }
 
   /** Adds a noise source for a node; all operations that `make` appends belong to it. */
-  within<T>(node: Node, make: () => T): T {
+  within<T>(node: Node, make: () => T, entering?: number): T {
+    this.entering.push(entering)
     return this.#current.during(this.nodes.push(node) - 1, make)
   }
 
   /** Removes all noise sources from index `length` on. */
   truncate(length: number): void {
     this.nodes.length = length
+    this.entering.length = length
   }
 }

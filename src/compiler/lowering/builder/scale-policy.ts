@@ -17,6 +17,8 @@ export interface ScalePolicy {
  * chosen at the first rescale from that level.
  */
 export interface BuilderChain extends ModulusChain {
+  /** Level of inputs and of restored values; by default the highest. */
+  readonly inputLevel?: number
   /** Images that share a ciphertext; 1 by default. The operations are those of one image until `widen`. */
   readonly batch?: number
   /** Chooses the prime of a level, of at most `bits` bits, unless it is chosen already. */

@@ -65,19 +65,14 @@ export function turned(map: DiagonalMap, input: number, output: number): Diagona
 /** diagonal[s + steps], with the diagonal's length as the period. */
 export function rotated({ real, imaginary }: ComplexVector, steps: number): ComplexVector {
   const mask = real.length - 1
-  const at = (part: Float64Array) => Float64Array.from(part, (_, s) => part[(s + steps) & mask])
+  const at = (part: Float64Array) => part.map((_, s) => part[(s + steps) & mask])
   return { real: at(real), imaginary: at(imaginary) }
 }
 
 export const modulo = (value: number, modulus: number): number => ((value % modulus) + modulus) % modulus
 
-/** The map that multiplies its result by a real number. */
-export const scaled = (map: DiagonalMap, factor: number): DiagonalMap => ({
-  ...map,
-  diagonals: new Map(
-    [...map.diagonals].map(([shift, { real, imaginary }]) => [
-      shift,
-      { real: real.map((value) => value * factor), imaginary: imaginary.map((value) => value * factor) },
-    ]),
-  ),
+/** A diagonal times a real number. */
+export const scaled = ({ real, imaginary }: ComplexVector, factor: number): ComplexVector => ({
+  real: real.map((value) => value * factor),
+  imaginary: imaginary.map((value) => value * factor),
 })

@@ -1,7 +1,7 @@
-import type { ValueId } from '../../../circuit/types.ts'
+import type { ComplexVector, ValueId } from '../../../circuit/types.ts'
 import type { CircuitBuilder, TermDraft } from '../builder/circuit-builder.ts'
 import { giantSum } from '../strategy.ts'
-import { modulo, rotated } from './diagonals.ts'
+import { rotated, scaled } from './diagonals.ts'
 import type { RestorationShape } from './shape.ts'
 import type { TransformFactor } from './transform.ts'
 
@@ -9,9 +9,9 @@ import type { TransformFactor } from './transform.ts'
  * Baby steps of a factor: about as many as giant steps, but more where they share one decomposition. A power
  * of two, so that both transforms use the same keys.
  */
-function babiesOf({ map }: TransformFactor, { babySteps }: RestorationShape['rotations']): number {
-  const shifts = 2 ** Math.ceil(Math.log2(map.diagonals.size + 1))
-  const root = 2 ** Math.ceil(Math.log2(shifts) / 2)
+function babiesOf({ shifts }: TransformFactor, { babySteps }: RestorationShape['rotations']): number {
+  const count = 2 ** Math.ceil(Math.log2(shifts.at(-1)! + 1))
+  const root = 2 ** Math.ceil(Math.log2(count) / 2)
   return babySteps === 'direct' ? 2 * root : root
 }
 
@@ -20,6 +20,7 @@ function babiesOf({ map }: TransformFactor, { babySteps }: RestorationShape['rot
  * over g of the rotation by g B units of the sum over b of the diagonal, rotated back, times the value rotated
  * by b units.
  *
+ * @param gain of the diagonals
  * @returns at the value's level, at its scale times `constantScale`
  */
 export function lowerFactor(
@@ -28,21 +29,24 @@ export function lowerFactor(
   factor: TransformFactor,
   rotations: RestorationShape['rotations'],
   constantScale: number,
+  gain = 1,
 ): ValueId {
-  const { map, unit } = factor
+  const { unit, period, shifts } = factor
   const babies = babiesOf(factor, rotations)
-  const groups = Map.groupBy(map.diagonals, ([shift]) => Math.floor(shift / unit / babies))
   const parts = new Map<number, ValueId>()
-  for (const [giant, diagonals] of [...groups].sort(([a], [b]) => a - b)) {
-    const back = modulo(-giant * babies * unit, map.slots)
-    const terms = diagonals.map(([shift, diagonal]): TermDraft => {
-      const baby = shift / unit - giant * babies
+  for (const [giant, own] of Map.groupBy(shifts, (shift) => Math.floor(shift / babies))) {
+    const terms = own.map((shift): TermDraft => {
+      const baby = shift - giant * babies
+      const make = (): ComplexVector => {
+        const { slots, diagonals } = factor.map()
+        return scaled(rotated(diagonals.get((shift * unit) % slots)!, -giant * babies * unit), gain)
+      }
       return {
         value: () =>
           rotations.babySteps === 'chain'
             ? builder.rotateBy(value, baby, unit)
             : builder.rotate(value, baby * unit),
-        constant: { period: map.period, gain: 1, exact: true, make: () => rotated(diagonal, back) },
+        constant: { period, gain: 1, exact: true, make },
       }
     })
     parts.set(giant, builder.dot(terms, constantScale)!)

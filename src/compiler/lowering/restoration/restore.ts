@@ -1,17 +1,31 @@
 import type { ValueId } from '../../../circuit/types.ts'
+import { roundingNoise } from '../../../he-ops/noise.ts'
 import type { CircuitBuilder } from '../builder/circuit-builder.ts'
 import { cosineRange, lowerSine } from './cosine.ts'
-import { scaled } from './diagonals.ts'
 import { lowerFactor } from './factor.ts'
 import {
   HIGH_PRIMES,
   plusNumber,
   primesBetween,
   type RestorationShape,
+  raiseModulus,
   rescaledTo,
   timesNumber,
 } from './shape.ts'
 import { coefficientsToSlots, slotsToCoefficients, type TransformFactor } from './transform.ts'
+
+/**
+ * log2 of the gain of the noise of a rescale, at the scale between the transforms, to the restored value where
+ * its range is 1. Measured on the clear backend (test/compiler/lowering/restoration).
+ */
+const NOISE_GAIN_BITS = 6.8
+
+/** Root mean square of the sine's deviation from its argument, for normally distributed messages. */
+const sineError = (rms: number, rangeBits: number): number =>
+  (Math.sqrt(15) * rms ** 3 * ((2 * Math.PI) / 2 ** rangeBits) ** 2) / 6
+
+/** log2 of the least scale of values that are rotated in slots-to-coefficients. */
+const LIFTED_BITS = 38
 
 /** The factors of both transforms. */
 interface Transforms {
@@ -42,7 +56,7 @@ export class Restorer {
     const { levels } = this.shape
     const raised = builder.raise(this.#toCoefficients(builder, builder.dropTo(value, levels.refresh)))
     const { scale } = builder.type(raised)
-    const modulus = primesBetween(builder, -1, levels.raise)
+    const modulus = raiseModulus(builder, this.shape)
     const joined = this.#toSlots(builder, raised, scale / modulus)
     const sines = this.#sines(builder, joined)
     // The sine of 2 pi m / Q is near 2 pi m / Q. It becomes m by a scale that is less by as much; the constant
@@ -51,11 +65,23 @@ export class Restorer {
     return timesNumber(builder, sines, factor, builder.type(sines).scale / factor)
   }
 
+  /**
+   * Variance of the error that a restoration adds to each real element.
+   *
+   * @param slots of a ciphertext
+   * @param rms root mean square of the elements
+   */
+  errorVariance(slots: number, rms: number): number {
+    const { rangeBits, scaleBits } = this.shape
+    const noise = roundingNoise({ ring: 2 * slots }) * 2 ** (NOISE_GAIN_BITS + rangeBits - scaleBits)
+    return noise ** 2 + sineError(rms, rangeBits) ** 2
+  }
+
   #toCoefficients(builder: CircuitBuilder, value: ValueId): ValueId {
     const { shape } = this
     const { down } = this.#transformsOf(builder)
-    const { raise, refresh } = shape.levels
-    const target = primesBetween(builder, -1, raise) / 2 ** shape.rangeBits
+    const { refresh } = shape.levels
+    const target = raiseModulus(builder, shape) / 2 ** shape.rangeBits
     let id = this.#lifted(builder, value)
     const start = builder.type(id).scale
     down.forEach((factor, i) => {
@@ -71,7 +97,7 @@ export class Restorer {
   /** Multiplies a value by an integer, so that the noise of rotations is small beside it. */
   #lifted(builder: CircuitBuilder, value: ValueId): ValueId {
     const { scale } = builder.type(value)
-    const factor = Math.round(2 ** this.shape.scaleBits / scale)
+    const factor = Math.round(2 ** LIFTED_BITS / scale)
     return factor > 1 ? timesNumber(builder, value, 1, scale * factor) : value
   }
 
@@ -88,8 +114,8 @@ export class Restorer {
       const { level, scale } = builder.type(id)
       const below = level - HIGH_PRIMES
       const constantScale = (target * primesBetween(builder, below, level)) / scale
-      const map = i === 0 ? scaled(factor.map, unit / (2 * cosineRange(shape.bound))) : factor.map
-      const sum = lowerFactor(builder, id, { ...factor, map }, shape.rotations, constantScale)
+      const gain = i === 0 ? unit / (2 * cosineRange(shape.bound)) : 1
+      const sum = lowerFactor(builder, id, factor, shape.rotations, constantScale, gain)
       id = rescaledTo(builder, sum, below)
     })
     return id

@@ -14,6 +14,8 @@ export interface RestorationShape {
   readonly bound: number
   /** Messages are encoded before they are raised so that 1 becomes Q / 2^rangeBits. */
   readonly rangeBits: number
+  /** log2 of the modulus of the raise level, at least. Drafts, which have no primes there, take it as such. */
+  readonly raiseBits: number
   /** log2 of the scale between the transforms. */
   readonly scaleBits: number
   readonly levels: RestorationLevels
@@ -63,6 +65,10 @@ export function highLevelBits(groups: number, scaleBits: number): number[] {
 
 /** Primes between the raise level and the network's that the groups' transform takes. */
 export const lowPrimes = (groups: number): number => LOW_PRIMES * groups
+
+/** Q, the modulus of the raise level. */
+export const raiseModulus = (builder: CircuitBuilder, { levels, raiseBits }: RestorationShape): number =>
+  builder.isDraft ? 2 ** raiseBits : primesBetween(builder, -1, levels.raise)
 
 /** Drops primes by rescaling, down to a level. */
 export function rescaledTo(builder: CircuitBuilder, value: ValueId, level: number): ValueId {

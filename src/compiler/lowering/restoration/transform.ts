@@ -12,11 +12,16 @@ import { composed, type DiagonalMap, modulo, turned } from './diagonals.ts'
 // Sources: Cheon, Kim, Kim and Song, ePrint 2016/421, for the butterflies; Han and Ki, ePrint 2019/688, and
 // Chen, Chillotti and Song, ePrint 2018/1043, for groups of stages.
 
-/** One factor of the transform. */
+/** One factor of the transform, a group of stages. */
 export interface TransformFactor {
-  readonly map: DiagonalMap
   /** All shifts are multiples of it. */
   readonly unit: number
+  /** Length of its diagonals. */
+  readonly period: number
+  /** The shifts of its diagonals in units, ascending and not negative. */
+  readonly shifts: readonly number[]
+  /** Computes the diagonals when it is first called. Drafts never call it. */
+  map(): DiagonalMap
 }
 
 /**
@@ -26,12 +31,11 @@ export interface TransformFactor {
  * @param stages number of stages in each group, in the order of application; their sum is log2 of the slots
  */
 export function slotsToCoefficients(slots: number, stages: readonly number[]): TransformFactor[] {
-  const groups = grouped(slots, stages, forwardStage)
   // The first groups have the small units. Each rotates its output so far that its own shifts are positive.
   let before = 0
-  return groups.map(({ map, unit, isWhole }) => {
-    const after = isWhole ? 0 : modulo(reachOf(map, unit, before), slots)
-    const factor = { map: turned(map, before, after), unit }
+  return grouped(slots, stages, forwardStage).map((group) => {
+    const after = group.isWhole ? 0 : reachOf(group, before)
+    const factor = turnedGroup(group, before, after)
     before = after
     return factor
   })
@@ -44,16 +48,25 @@ export function slotsToCoefficients(slots: number, stages: readonly number[]): T
  * @param stages as for `slotsToCoefficients`; the groups are applied in the opposite order
  */
 export function coefficientsToSlots(slots: number, stages: readonly number[]): TransformFactor[] {
-  const groups = grouped(slots, stages, inverseStage)
   // The last groups have the small units. Each wants its input rotated so far that its shifts are positive.
   let after = 0
-  const turnedGroups = groups.map(({ map, unit, isWhole }) => {
-    const before = isWhole ? 0 : modulo(-reachOf(map, unit, -after), slots)
-    const factor = { map: turned(map, before, after), unit }
+  const factors = grouped(slots, stages, inverseStage).map((group) => {
+    const before = group.isWhole ? 0 : -reachOf(group, -after)
+    const factor = turnedGroup(group, before, after)
     after = before
     return factor
   })
-  return turnedGroups.reverse()
+  return factors.reverse()
+}
+
+/** Stages that are one factor. */
+interface Group {
+  readonly slots: number
+  readonly unit: number
+  readonly period: number
+  readonly map: () => DiagonalMap
+  /** Whether its shifts are all multiples of the unit, modulo the slots. */
+  readonly isWhole: boolean
 }
 
 /**
@@ -62,17 +75,28 @@ export function coefficientsToSlots(slots: number, stages: readonly number[]): T
  *
  * @param offset by which the shifts are less, because of the rotation on the other side
  */
-function reachOf({ slots, diagonals }: DiagonalMap, unit: number, offset: number): number {
-  const next = unit * 2 ** Math.round(Math.log2((diagonals.size + 1) / 2))
-  const lowest = Math.max(...[...diagonals.keys()].map((shift) => (shift > slots / 2 ? slots - shift : 0)))
-  return Math.ceil((lowest + offset) / next) * next
-}
+const reachOf = ({ unit, period }: Group, offset: number): number =>
+  Math.ceil((period - unit + offset) / period) * period
 
-interface Group {
-  readonly map: DiagonalMap
-  readonly unit: number
-  /** Whether its shifts are all multiples of the unit, modulo the slots. */
-  readonly isWhole: boolean
+/** @param before rotation of the input @param after rotation of the output */
+function turnedGroup(
+  { slots, unit, period, map, isWhole }: Group,
+  before: number,
+  after: number,
+): TransformFactor {
+  const reach = period / unit - 1
+  const first = isWhole ? 0 : -reach + (after - before) / unit
+  const count = isWhole ? reach + 1 : 2 * reach + 1
+  let made: DiagonalMap | undefined
+  return {
+    unit,
+    period,
+    shifts: Array.from({ length: count }, (_, i) => first + i),
+    map() {
+      made ??= turned(map(), modulo(before, slots), modulo(after, slots))
+      return made
+    },
+  }
 }
 
 /** @param stageOf the map of the stage of butterflies between elements `half` apart */
@@ -85,9 +109,10 @@ function grouped(
   return stages.map((count) => {
     const halves = Array.from({ length: count }, (_, i) => unit * 2 ** i)
     const ordered = stageOf === forwardStage ? halves : halves.toReversed()
-    const map = ordered.map((half) => stageOf(slots, half)).reduce(composed)
-    const group = { map, unit, isWhole: map.period === slots }
-    unit *= 2 ** count
+    const period = unit * 2 ** count
+    const map = () => ordered.map((half) => stageOf(slots, half)).reduce(composed)
+    const group = { slots, unit, period, map, isWhole: period === slots }
+    unit = period
     return group
   })
 }

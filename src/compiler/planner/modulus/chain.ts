@@ -32,15 +32,31 @@ export const bitsOf = (primes: readonly bigint[]): number =>
   primes.reduce((bits, prime) => bits + Math.log2(Number(prime)), 0)
 
 /** The checked parameters of a plan. */
-export const parametersOf = (chain: PlannedChain, special: readonly bigint[]): CkksParameters =>
+export const parametersOf = (
+  chain: PlannedChain,
+  special: readonly bigint[],
+  raiseLevel?: number,
+): CkksParameters =>
   checkParameters({
     ring: chain.ring,
     primes: dataPrimes(chain).map(String),
     specialPrimes: special.map(String),
+    ...(raiseLevel !== undefined && { raiseLevel }),
   })
 
 /** Number of levels of a draft, more than any circuit needs. */
 export const DRAFT_LEVELS = 250
+
+/** Primes of a draft that are chosen before its circuit is lowered. */
+export interface FixedPrimes {
+  /** The primes of the highest levels, the highest last. */
+  readonly high: readonly bigint[]
+  /** The primes of the levels from `lowFrom` on, upwards. */
+  readonly low: readonly bigint[]
+  readonly lowFrom: number
+}
+
+const NO_FIXED_PRIMES: FixedPrimes = { high: [], low: [], lowFrom: 0 }
 
 /**
  * The modulus chain of a draft, which finds the primes that a circuit needs. The prime of a level is chosen
@@ -54,21 +70,33 @@ export class DraftChain implements BuilderChain {
   /** The primes by level. A level without a chosen prime has an upper bound of its size. */
   readonly primes: bigint[]
   readonly topLevel = DRAFT_LEVELS
+  /** Level of inputs: below it, primes are chosen as they are needed. */
+  readonly inputLevel: number
   readonly #ring: number
   readonly #sizes: PrimeSizes
   readonly #placeholder: bigint
+  /** The highest level whose prime is fixed, of those below the inputs. */
+  readonly #fixedBelow: number
   #pool: PrimePool
   #chosen = 0
   #exhausted = false
 
-  constructor(ring: number, sizes: PrimeSizes, batch = 1) {
+  constructor(ring: number, sizes: PrimeSizes, batch = 1, fixed = NO_FIXED_PRIMES) {
     this.slots = imageSlots(ring, batch)
     this.batch = batch
     this.#ring = ring
     this.#placeholder = 1n << BigInt(sizes.most)
     this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(this.#placeholder)
-    this.#pool = new PrimePool(ring)
+    this.#pool = new PrimePool(ring, new Set([...fixed.high, ...fixed.low]))
     this.#sizes = sizes
+    this.inputLevel = DRAFT_LEVELS - fixed.high.length
+    this.#fixedBelow = fixed.lowFrom + fixed.low.length - 1
+    fixed.high.forEach((prime, i) => {
+      this.primes[this.inputLevel + 1 + i] = prime
+    })
+    fixed.low.forEach((prime, i) => {
+      this.primes[fixed.lowFrom + i] = prime
+    })
   }
 
   /**
@@ -78,7 +106,7 @@ export class DraftChain implements BuilderChain {
    * @param bits not less than the least size
    */
   choose(level: number, bits: number): void {
-    if (level <= DRAFT_LEVELS - this.#chosen) {
+    if (level > this.#fixedBelow && level <= this.inputLevel - this.#chosen) {
       this.primes[level] = this.#largest(Math.min(this.#sizes.most, Math.floor(bits)))
       this.#chosen++
     }
@@ -90,7 +118,7 @@ export class DraftChain implements BuilderChain {
     const pool = this.#pool.copy()
     const exhausted = this.#exhausted
     return () => {
-      for (let i = chosen; i < this.#chosen; i++) this.primes[DRAFT_LEVELS - i] = this.#placeholder
+      for (let i = chosen; i < this.#chosen; i++) this.primes[this.inputLevel - i] = this.#placeholder
       this.#chosen = chosen
       this.#pool = pool
       this.#exhausted = exhausted

@@ -35,23 +35,35 @@ function listOf(ring: number, bits: number): PrimeList {
 /** Hands out each prime that is 1 modulo 2 * ring once, the largest of each size first. */
 export class PrimePool {
   readonly #ring: number
+  readonly #reserved: ReadonlySet<bigint>
   readonly #taken: Map<number, number>
 
-  constructor(ring: number, taken: ReadonlyMap<number, number> = new Map()) {
+  /**
+   * @param reserved primes that are not handed out
+   * @param taken number of primes of each size that have been looked at
+   */
+  constructor(
+    ring: number,
+    reserved: ReadonlySet<bigint> = new Set(),
+    taken: ReadonlyMap<number, number> = new Map(),
+  ) {
     this.#ring = ring
+    this.#reserved = reserved
     this.#taken = new Map(taken)
   }
 
   /** Takes a prime of exactly `bits` bits; undefined when none is left. There are few small primes. */
   take(bits: number): bigint | undefined {
-    const taken = this.#taken.get(bits) ?? 0
-    const prime = listOf(this.#ring, bits).at(taken)
-    if (prime !== undefined) this.#taken.set(bits, taken + 1)
+    const list = listOf(this.#ring, bits)
+    let next = this.#taken.get(bits) ?? 0
+    let prime = list.at(next)
+    while (prime !== undefined && this.#reserved.has(prime)) prime = list.at(++next)
+    if (prime !== undefined) this.#taken.set(bits, next + 1)
     return prime
   }
 
   /** An independent pool in the same state. */
   copy(): PrimePool {
-    return new PrimePool(this.#ring, this.#taken)
+    return new PrimePool(this.#ring, this.#reserved, this.#taken)
   }
 }

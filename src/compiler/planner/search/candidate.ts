@@ -7,6 +7,7 @@ import type { PlannedChain, PrimeSizes } from '../modulus/chain.ts'
 import type { Link } from '../target/refresh-cost.ts'
 import type { Target } from '../target/target.ts'
 import type { InterleaveGroup } from './interleave-groups.ts'
+import type { RestorationPlan } from './restoration.ts'
 
 /** The choices from which a candidate's circuit is lowered. */
 export interface LoweringPlan {
@@ -34,14 +35,16 @@ export interface Segment {
   readonly levels: number
   /** Largest size of the levels' primes, in bits. */
   readonly primeBits: number
+  /** Present where the server restores levels; the client refreshes values otherwise. */
+  readonly restoration?: RestorationPlan
 }
 
-/** The refreshes of a candidate. */
+/** The refreshes or restorations of a candidate. */
 export interface PlannedRefresh {
   readonly cuts: Cuts
-  /** log2 of the modulus that the refresh level needs. */
+  /** log2 of the modulus that the refresh level, or the raise level, needs. */
   readonly modulusBits: number
-  /** Number of ciphertexts in all refreshes. */
+  /** Number of ciphertexts in all refreshes; 0 where the server restores levels. */
   readonly ciphertexts: number
 }
 

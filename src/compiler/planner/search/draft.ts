@@ -10,6 +10,7 @@ import type { Graph } from '../../graph/graph.ts'
 import { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
 import { planCuts } from '../../lowering/cuts.ts'
 import { type Cuts, lowerGraph } from '../../lowering/lower.ts'
+import { highPrimes, type RestorationLevels } from '../../lowering/restoration/shape.ts'
 import type { Strategies } from '../../lowering/strategy.ts'
 import {
   bitsOf,
@@ -22,9 +23,16 @@ import {
 } from '../modulus/chain.ts'
 import { floodingError, LOGIT_BITS, logitDeviation, logitError, precisionOf } from '../modulus/precision.ts'
 import { LOCAL_LINK, refreshCost } from '../target/refresh-cost.ts'
-import type { Candidate, LoweringPlan, PlannedRefresh } from './candidate.ts'
+import type { Candidate, LoweringPlan, PlannedRefresh, Segment } from './candidate.ts'
 import { interleaveGroups } from './interleave-groups.ts'
 import { tooManyLevels } from './no-plan.ts'
+import { type RestorationPlan, restorationLevels, restorationPrimes, restorerOf } from './restoration.ts'
+
+/**
+ * Most special primes of plans with restorations: their chains are long, and few digits make fast key
+ * switching.
+ */
+const MOST_SPECIAL_PRIMES = 14
 
 /** Bits by which the product of the base primes lies below the sum of their sizes. */
 const BASE_LACK_BITS = 1
@@ -39,12 +47,15 @@ const BASE_SLACK_BITS = 2
 export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
   const { ring, batch, sizes, policy, target, segment } = plan
   const levelBits = Math.min(sizes.most, segment?.primeBits ?? sizes.most)
-  const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch)
+  const levels = segment?.restoration && draftLevels(segment, segment.restoration)
+  const fixed = levels && restorationPrimes(ring, segment!.restoration!, levels.raise, sizes)
+  if (levels !== undefined && fixed === undefined) return []
+  const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch, fixed)
   const builder = new CircuitBuilder(draftChain, policy, 'draft')
   const { value, level, cuts } = lowerDraft(graph, plan, builder)
   const { scale } = builder.type(value)
   const logitBits = Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
-  const refresh = cuts && plannedRefresh(builder, ring, cuts)
+  const refresh = cuts && plannedRefresh(builder, plan, cuts)
   const baseBits = refresh ? Math.max(logitBits, refresh.modulusBits + BASE_LACK_BITS) : logitBits
   if (refresh) for (let l = DRAFT_LEVELS; l > level; l--) draftChain.choose(l, levelBits)
   const finished = draftChain.finish(level, baseBits, sizes)
@@ -52,10 +63,21 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const { counts, statistics, layers, noiseSources, noiseSourceOf } = builder
+  const { counts, statistics, layers, noiseSources, entering, noiseSourceOf } = builder
   const basis = extendedBasis({ ops, result: value })
-  const body = { ops, counts, result: value, statistics, layers, noiseSources, noiseSourceOf, basis }
-  const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
+  const body = {
+    ops,
+    counts,
+    result: value,
+    statistics,
+    layers,
+    noiseSources,
+    entering,
+    noiseSourceOf,
+    basis,
+  }
+  const most = segment?.restoration ? MOST_SPECIAL_PRIMES : target.mostSpecialPrimes
+  const choices = specialPrimeChoices(chain, left, sizes, most)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, plan, chain, body, special, refresh))
     : [candidate(graph, plan, chain, body, undefined, refresh)]
@@ -67,16 +89,30 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
  */
 function lowerDraft(
   graph: Graph,
-  { layout, strategies, segment }: LoweringPlan,
+  { ring, layout, strategies, segment }: LoweringPlan,
   builder: CircuitBuilder,
 ): { value: ValueId; level: number; cuts?: Cuts } {
   if (segment === undefined) {
     const { value } = lowerWhole(graph, layout, strategies, builder)
     return { value, level: builder.type(value).level }
   }
+  const { restoration } = segment
+  if (restoration !== undefined) {
+    const levels = draftLevels(segment, restoration)
+    const restorer = restorerOf(restoration, ring, levels)
+    const options = { layout, strategies, refreshLevel: levels.refresh, restorer }
+    const { head, cuts } = planCuts(builder, graph, options)
+    return { value: head.value, level: levels.raise, cuts }
+  }
   const level = DRAFT_LEVELS - segment.levels
   const { head, cuts } = planCuts(builder, graph, { layout, strategies, refreshLevel: level })
   return { value: head.value, level, cuts }
+}
+
+/** The levels of a draft's restorations. */
+const draftLevels = ({ levels }: Segment, restoration: RestorationPlan): RestorationLevels => {
+  const { length } = restoration.stages
+  return restorationLevels(restoration, DRAFT_LEVELS - highPrimes(length) - levels - length, levels)
 }
 
 /** Lowers the graph in one shot. @throws DEPTH_EXCEEDED when it needs more levels than drafts have */
@@ -94,7 +130,12 @@ function lowerWhole(
   }
 }
 
-function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
+function plannedRefresh(
+  { ops, counts }: CircuitBuilder,
+  { ring, segment }: LoweringPlan,
+  cuts: Cuts,
+): PlannedRefresh {
+  if (segment?.restoration) return { cuts, modulusBits: segment.restoration.raiseBits, ciphertexts: 0 }
   const modulusBits = refreshModulusBits({ ops, counts, parameters: { ring } })
   const ciphertexts = refreshRounds({ ops, counts }).reduce((sum, count) => sum + count, 0)
   return { cuts, modulusBits, ciphertexts }
@@ -113,7 +154,8 @@ function candidate(
   special: readonly bigint[] | undefined,
   refresh: PlannedRefresh | undefined,
 ): Candidate {
-  const { ring, layout, sizes, target, link = LOCAL_LINK } = plan
+  const { ring, layout, segment, sizes, target, link = LOCAL_LINK } = plan
+  const restoration = segment?.restoration
   const { ops, counts, result, basis } = body
   const primes = dataPrimes(chain)
   // A candidate beyond the budget gets one special prime, so that its excess bits can be reported.
@@ -122,7 +164,7 @@ function candidate(
   const deviation = logitDeviation(graph)
   const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
-    { cuts: refresh?.cuts.size ?? 0, ciphertexts: refresh?.ciphertexts ?? 0 },
+    { cuts: restoration ? 0 : (refresh?.cuts.size ?? 0), ciphertexts: refresh?.ciphertexts ?? 0 },
     { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },
     link,
   )
@@ -136,11 +178,17 @@ function candidate(
     refreshBytes,
     seconds: sumSeconds(seconds, counts),
     groups: interleaveGroups(body, seconds),
-    keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
-    queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
+    keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops }) + Number(restoration !== undefined)),
+    queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
     precisionBits: precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation),
     excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
   }
+}
+
+/** The primes of inputs: all of them, or those of the network's levels. */
+function inputPrimes(chain: PlannedChain, restoration: RestorationPlan | undefined): bigint[] {
+  const primes = dataPrimes(chain)
+  return restoration ? primes.slice(0, primes.length - highPrimes(restoration.stages.length)) : primes
 }
 
 /**

@@ -47,18 +47,28 @@ const WORTH_REFINING = 1.25
 /** Number of segments of a ring's first drafts. */
 const PROBES = 4
 
+/** The segments to try in a ring; none where the ring cannot hold any. */
+export type SegmentsOf = (ring: number, request: PlanRequest) => Segment[]
+
 /**
  * Drafts circuits with refreshes for combinations of ring, segment between two refreshes, waterline and
  * weight precision. Rings whose first draft is far from the best are skipped.
  *
+ * @param segmentsOf those between two refreshes by the client, by default
  * @returns the candidates that fit the security table and the precision, the best for the objective first
  * @throws DEPTH_EXCEEDED when no candidate fits
  */
-export function searchRefreshed(graph: Graph, request: PlanRequest): FittingCandidate[] {
+export function searchRefreshed(
+  graph: Graph,
+  request: PlanRequest,
+  segmentsOf: SegmentsOf = segmentsWithin,
+): FittingCandidate[] {
   const rings: RefreshedSearch[] = []
   for (const ring of request.rings) {
+    const segments = segmentsOf(ring, request)
+    if (segments.length === 0) continue
     const worthTrying = WORTH_TRYING * Math.min(...rings.map(({ firstCost }) => firstCost))
-    rings.push(new RefreshedSearch(graph, ring, request, worthTrying))
+    rings.push(new RefreshedSearch(graph, ring, request, segments, worthTrying))
   }
   const ranked = byCost(rings, (search) => search.firstCost)
   const candidates: Candidate[] = []
@@ -115,13 +125,19 @@ class RefreshedSearch {
   readonly firstCost: number
 
   /** @param worthTrying cost above which the ring will not be tried */
-  constructor(graph: Graph, ring: number, request: PlanRequest, worthTrying: number) {
+  constructor(
+    graph: Graph,
+    ring: number,
+    request: PlanRequest,
+    segments: readonly Segment[],
+    worthTrying: number,
+  ) {
     const slots = imageSlots(ring, request.batch)
     this.#graph = narrowFirst(insertRepacks(graph, slots))
     this.#ring = ring
     this.#request = request
     this.#layout = inputLayout(graph, slots)
-    this.#segments = segmentsWithin(ring, request)
+    this.#segments = segments
     const probes = spread(this.#segments, PROBES)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(probes, worthTrying) }
     const firstCost = (segment: Segment): number => this.#costAt(segment, this.#usual, FIRST)
@@ -248,7 +264,7 @@ class RefreshedSearch {
   #draft(segment: Segment, scales: Scales, strategies: Strategies): readonly Candidate[] {
     const drafted = this.#drafted.get(strategies) ?? new Map<string, readonly Candidate[]>()
     this.#drafted.set(strategies, drafted)
-    const key = [segment.levels, segment.primeBits, scales.waterline, scales.margin].join()
+    const key = [this.#segments.indexOf(segment), scales.waterline, scales.margin].join()
     const candidates = drafted.get(key) ?? this.#newDraft(segment, scales, strategies)
     drafted.set(key, candidates)
     return candidates

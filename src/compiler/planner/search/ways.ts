@@ -3,6 +3,7 @@ import type { Graph } from '../../graph/graph.ts'
 import type { Candidate, FittingCandidate } from './candidate.ts'
 import { type PlanRequest, searchPlans } from './search.ts'
 import { searchRefreshed } from './search-refreshed.ts'
+import { searchRestored } from './search-restored.ts'
 
 /** Figures of a plan that was not taken. */
 export interface OtherWay {
@@ -21,11 +22,15 @@ export interface OtherWay {
 /** A search that starts when its candidates are first asked for. It throws DEPTH_EXCEEDED if none fits. */
 export type Way = () => Iterable<FittingCandidate>
 
-/** The ways to run a network that the choice allows: in one shot, with refreshes, or both. */
+/**
+ * The ways to run a network that the choice allows: in one shot, with refreshes, or both; or with levels that
+ * the server restores.
+ */
 export function waysFor(graph: Graph, choice: RefreshChoice, request: PlanRequest): readonly Way[] {
   const oneShot: Way = () => searchPlans(graph, request)
   const refreshed: Way = () => searchRefreshed(graph, request)
-  if (choice === 'always') return [refreshed]
+  if (choice === 'client') return [refreshed]
+  if (choice === 'server') return [() => searchRestored(graph, request)]
   // Only the simd engine runs refreshes.
   return choice === 'never' || request.target.name !== 'simd' ? [oneShot] : [oneShot, refreshed]
 }

@@ -22,7 +22,7 @@ t.test('the other way has the figures of its own plan', async (t) => {
   for (const options of [{}, slow]) {
     const { plan, otherWay } = compiled(options)
     t.equal(otherWay!.refreshes, plan.rounds.length === 0)
-    const refresh = otherWay!.refreshes ? 'always' : 'never'
+    const refresh = otherWay!.refreshes ? 'client' : 'never'
     const { plan: other } = compiled({ ...options, refresh })
     const { keys, query, refreshUp, refreshDown } = other.bytes
     t.equal(otherWay!.ring, other.ring)
@@ -35,7 +35,7 @@ t.test('the other way has the figures of its own plan', async (t) => {
 })
 
 t.test('there is no other way where it is not allowed, does not fit, or is not for the engine', async (t) => {
-  for (const refresh of ['never', 'always'] as const) t.notOk('otherWay' in compiled({ refresh }), refresh)
+  for (const refresh of ['never', 'client'] as const) t.notOk('otherWay' in compiled({ refresh }), refresh)
   t.notOk('otherWay' in compiled({ target: 'seal' }))
   t.notOk('otherWay' in compiled({ rings: [8192] }), 'one shot does not fit the ring')
 })

@@ -1,0 +1,65 @@
+import { raiseBound } from '../../../circuit/raise.ts'
+import { Restorer } from '../../lowering/restoration/restore.ts'
+import {
+  highLevelBits,
+  highPrimes,
+  type RestorationLevels,
+  type RestorationShape,
+} from '../../lowering/restoration/shape.ts'
+import type { FixedPrimes, PrimeSizes } from '../modulus/chain.ts'
+import { primePairs } from '../modulus/prime-products.ts'
+import { PrimePool } from '../modulus/primes.ts'
+
+/** The choices of a plan's restorations. */
+export interface RestorationPlan
+  extends Pick<RestorationShape, 'stages' | 'rotations' | 'rangeBits' | 'raiseBits' | 'scaleBits'> {
+  /** Size of the primes that slots-to-coefficients takes. */
+  readonly lowBits: number
+}
+
+/** Most raised values of an inference, for which the bound of raised coefficients is chosen. */
+const MOST_RAISED = 1024
+
+/** Bits of modulus that restorations take, beside the network's levels and the special primes. */
+export const restorationBits = ({ stages, scaleBits, lowBits, raiseBits }: RestorationPlan): number =>
+  highLevelBits(stages.length, scaleBits).reduce((sum, bits) => sum + bits, 0) +
+  stages.length * lowBits +
+  raiseBits
+
+/** The levels of a chain. @param raise the raise level @param network levels of the network */
+export function restorationLevels(
+  { stages }: RestorationPlan,
+  raise: number,
+  network: number,
+): RestorationLevels {
+  const refresh = raise + stages.length
+  return { raise, refresh, network: refresh + network, top: refresh + network + highPrimes(stages.length) }
+}
+
+/** Restores values by a plan in a chain of these levels. */
+export const restorerOf = (plan: RestorationPlan, ring: number, levels: RestorationLevels): Restorer =>
+  new Restorer({ ...plan, bound: restorationBound(ring), levels })
+
+/** The bound of raised coefficients, in multiples of the raise level's modulus. */
+export const restorationBound = (ring: number): number => raiseBound(ring, MOST_RAISED)
+
+/**
+ * The primes of a chain that restorations need.
+ *
+ * @param raise the raise level
+ * @returns undefined when the ring has too few primes
+ */
+export function restorationPrimes(
+  ring: number,
+  { stages, scaleBits, lowBits }: RestorationPlan,
+  raise: number,
+  sizes: PrimeSizes,
+): FixedPrimes | undefined {
+  const pairs = primePairs(ring, highLevelBits(stages.length, scaleBits), sizes)
+  if (pairs === undefined) return undefined
+  const high = pairs.toReversed().flat()
+  const pool = new PrimePool(ring, new Set(high))
+  const low = stages.map(() => pool.take(lowBits))
+  if (low.some((prime) => prime === undefined)) return undefined
+  return { high, low: low as bigint[], lowFrom: raise + 1 }
+}
