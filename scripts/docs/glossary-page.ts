@@ -24,6 +24,10 @@ const FURTHER_TERMS: readonly Term[] = [
     'The operations that send values to the client at a refresh (mask, re-randomise, pack), and those that take them back (check, unpack, unmask).',
   ],
   [
+    'Ephemeral secret',
+    'A secret with few coefficients that are not zero. A client samples it for one key set and overwrites it at once. Servers raise moduli under it: they read a ciphertext of few primes modulo all primes.',
+  ],
+  [
     'Extended basis',
     'The primes of the modulus Q together with the special primes P. Results of key switching stay in it as long as only sums read them, and are divided by P once.',
   ],
@@ -49,7 +53,7 @@ const FURTHER_TERMS: readonly Term[] = [
   ],
   [
     'Key set',
-    'The public and evaluation keys that a client uploads: output key, relinearisation key, Galois keys. It works for all models of the same parameters whose rotations it allows.',
+    'The public and evaluation keys that a client uploads: output key, relinearisation key, Galois keys, and the keys of an ephemeral secret where servers raise moduli. It works for all models of the same parameters whose rotations it allows.',
   ],
   [
     'Manifest',

@@ -1,8 +1,14 @@
 export { packedBytes } from './bits.ts'
 export { FRAME_DIGEST_BYTES, frameDigest } from './frame.ts'
 export { checkGaloisElements } from './galois-elements.ts'
-export { type KeySetLayout, keySetBytes, keySetLayout } from './key-set-layout.ts'
-export { type KeySetReader, keysMissing, openKeySet, verifyKeySet } from './key-set-reader.ts'
+export { type KeySetLayout, keySetBytes, keySetLayout, type RaiseKeyName } from './key-set-layout.ts'
+export {
+  type KeySetReader,
+  keysMissing,
+  openKeySet,
+  raiseKeysMissing,
+  verifyKeySet,
+} from './key-set-reader.ts'
 export { type KeySetMaker, writeKeySet } from './key-set-writer.ts'
 export { type Polynomial, type PolynomialShape, polynomialHalves, residueTooLarge } from './polynomial.ts'
 export {

@@ -9,7 +9,14 @@ import {
   FRAME_HEADER_BYTES,
 } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'
-import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
+import {
+  KEY_SET_COUNT_BYTES,
+  type KeyPlace,
+  type KeySetLayout,
+  keySetLayout,
+  type RaiseKeyName,
+} from './key-set-layout.ts'
+import type { PolynomialShape } from './polynomial.ts'
 import { checkPacked, type PackedRlwe, packedRlwe, type Rlwe, readRlwe } from './rlwe.ts'
 import { type ByteSource, readExactly } from './source.ts'
 
@@ -34,6 +41,14 @@ export interface KeySetReader {
    * @throws KEYS_MISSING
    */
   packedGaloisKey(element: number): Promise<PackedRlwe[]>
+  /** A key of the ephemeral secret. @throws KEYS_MISSING when the parameters have no raise level */
+  raiseKey(name: RaiseKeyName): Promise<Rlwe[]>
+  /**
+   * A key of the ephemeral secret in packed form, its residues unchecked.
+   *
+   * @throws KEYS_MISSING when the parameters have no raise level
+   */
+  packedRaiseKey(name: RaiseKeyName): Promise<PackedRlwe[]>
 }
 
 /**
@@ -66,13 +81,17 @@ export async function verifyKeySet(
   source: ByteSource,
 ): Promise<readonly number[]> {
   const reader = await openKeySet(parameters, source)
-  const { shape } = keySetLayout(parameters, reader.galoisElements.length)
-  const check = (pairs: readonly PackedRlwe[]): void => {
-    for (const pair of pairs) checkPacked(shape, pair)
+  const { shape, raiseKeys } = keySetLayout(parameters, reader.galoisElements.length)
+  const check = (pairs: readonly PackedRlwe[], of = shape): void => {
+    for (const pair of pairs) checkPacked(of, pair)
   }
   check([await reader.packedPublicKey()])
   check(await reader.packedRelinKey())
   for (const element of reader.galoisElements) check(await reader.packedGaloisKey(element))
+  if (raiseKeys) {
+    check(await reader.packedRaiseKey('down'), raiseKeys.down.shape)
+    check(await reader.packedRaiseKey('up'), raiseKeys.up.shape)
+  }
   return reader.galoisElements
 }
 
@@ -107,31 +126,36 @@ function keyReader(
   galoisElements: readonly number[],
 ): KeySetReader {
   const read = async <Pair>(
-    offset: number,
-    count: number,
-    parse: (bytes: Uint8Array) => Pair,
+    { shape, digits, pairBytes, at }: KeyPlace,
+    parse: (shape: PolynomialShape, bytes: Uint8Array) => Pair,
   ): Promise<Pair[]> => {
-    const bytes = await readExactly(source, offset, count * layout.pairBytes)
-    return Array.from({ length: count }, (_, index) => {
-      const start = index * layout.pairBytes
-      return parse(bytes.subarray(start, start + layout.pairBytes))
-    })
+    const bytes = await readExactly(source, at, digits * pairBytes)
+    return Array.from({ length: digits }, (_, index) =>
+      parse(shape, bytes.subarray(index * pairBytes, (index + 1) * pairBytes)),
+    )
   }
-  const checked = (bytes: Uint8Array): Rlwe => readRlwe(layout.shape, bytes, true)
-  const packed = (bytes: Uint8Array): PackedRlwe => packedRlwe(layout.shape, bytes)
-  const galoisKeyAt = (element: number): number => {
+  const checked = (shape: PolynomialShape, bytes: Uint8Array): Rlwe => readRlwe(shape, bytes, true)
+  const publicKey: KeyPlace = { ...layout, digits: 1, at: layout.publicKeyAt }
+  const relinKey: KeyPlace = { ...layout, at: layout.relinKeyAt }
+  const galoisKey = (element: number): KeyPlace => {
     const index = galoisElements.indexOf(element)
     if (index < 0) throw keysMissing([element])
-    return layout.galoisKeyAt(index)
+    return { ...layout, at: layout.galoisKeyAt(index) }
+  }
+  const raiseKey = (name: RaiseKeyName): KeyPlace => {
+    if (layout.raiseKeys === undefined) throw raiseKeysMissing()
+    return layout.raiseKeys[name]
   }
   return {
     galoisElements,
-    publicKey: async () => (await read(layout.publicKeyAt, 1, checked))[0],
-    relinKey: () => read(layout.relinKeyAt, layout.digits, checked),
-    galoisKey: async (element) => read(galoisKeyAt(element), layout.digits, checked),
-    packedPublicKey: async () => (await read(layout.publicKeyAt, 1, packed))[0],
-    packedRelinKey: () => read(layout.relinKeyAt, layout.digits, packed),
-    packedGaloisKey: async (element) => read(galoisKeyAt(element), layout.digits, packed),
+    publicKey: async () => (await read(publicKey, checked))[0],
+    relinKey: () => read(relinKey, checked),
+    galoisKey: async (element) => read(galoisKey(element), checked),
+    raiseKey: async (name) => read(raiseKey(name), checked),
+    packedPublicKey: async () => (await read(publicKey, packedRlwe))[0],
+    packedRelinKey: () => read(relinKey, packedRlwe),
+    packedGaloisKey: async (element) => read(galoisKey(element), packedRlwe),
+    packedRaiseKey: async (name) => read(raiseKey(name), packedRlwe),
   }
 }
 
@@ -140,3 +164,7 @@ export const keysMissing = (elements: readonly number[]): PolyVeilError =>
   new PolyVeilError('KEYS_MISSING', `The key set lacks Galois elements ${elements.join(', ')}`, {
     galoisElements: elements,
   })
+
+/** The error for keys of the ephemeral secret that are not there. */
+export const raiseKeysMissing = (): PolyVeilError =>
+  new PolyVeilError('KEYS_MISSING', 'There are no keys of the ephemeral secret')

@@ -3,7 +3,7 @@ import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { frameHeader } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'
-import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
+import { KEY_SET_COUNT_BYTES, type KeyPlace, keySetLayout, type RaiseKeyName } from './key-set-layout.ts'
 import { type PackedRlwe, type SeededRlwe, writeRlwe } from './rlwe.ts'
 
 /** A pair of a key. Its first polynomial may be packed already. */
@@ -16,11 +16,13 @@ export interface KeySetMaker {
   publicKey(): NewPair
   relinKey(): Awaitable<readonly NewPair[]>
   galoisKey(element: number): Awaitable<readonly NewPair[]>
+  /** Both keys of one ephemeral secret. Called only where the parameters have a raise level. */
+  raiseKeys(): Awaitable<Readonly<Record<RaiseKeyName, readonly NewPair[]>>>
 }
 
 /**
  * Writes a key set's frame of `keySetBytes` bytes in chunks, one key at a time: memory holds no more than one
- * key.
+ * key, or the two keys of the ephemeral secret.
  *
  * @param galoisElements odd, distinct, ascending, 3 to 2N - 1
  * @throws INTERNAL when the elements are not, or a key has another number of digits than the parameters
@@ -39,10 +41,15 @@ export async function* writeKeySet(
   }
   yield hashed(frameHeader({ kind: 'keySet', binding: parameters.digest, length: layout.totalBytes }))
   yield hashed(elementList(galoisElements))
-  yield hashed(packPairs(layout, 1, [maker.publicKey()]))
-  yield hashed(packPairs(layout, layout.digits, await maker.relinKey()))
+  yield hashed(packPairs({ ...layout, digits: 1 }, [maker.publicKey()]))
+  yield hashed(packPairs(layout, await maker.relinKey()))
   for (const element of galoisElements) {
-    yield hashed(packPairs(layout, layout.digits, await maker.galoisKey(element)))
+    yield hashed(packPairs(layout, await maker.galoisKey(element)))
+  }
+  if (layout.raiseKeys) {
+    const { down, up } = await maker.raiseKeys()
+    yield hashed(packPairs(layout.raiseKeys.down, down))
+    yield hashed(packPairs(layout.raiseKeys.up, up))
   }
   yield hash.digest()
 }
@@ -56,13 +63,16 @@ function elementList(elements: readonly number[]): Uint8Array {
   return new Uint8Array(view.buffer)
 }
 
-function packPairs(layout: KeySetLayout, count: number, pairs: readonly NewPair[]): Uint8Array {
-  if (pairs.length !== count) {
-    throw new PolyVeilError('INTERNAL', `A key has ${pairs.length} pairs, the parameters ask for ${count}`)
+function packPairs(
+  { shape, digits, pairBytes }: Omit<KeyPlace, 'at'>,
+  pairs: readonly NewPair[],
+): Uint8Array {
+  if (pairs.length !== digits) {
+    throw new PolyVeilError('INTERNAL', `A key has ${pairs.length} pairs, the parameters ask for ${digits}`)
   }
-  const bytes = new Uint8Array(count * layout.pairBytes)
+  const bytes = new Uint8Array(digits * pairBytes)
   pairs.forEach((pair, index) => {
-    writeRlwe(layout.shape, pair, bytes.subarray(index * layout.pairBytes))
+    writeRlwe(shape, pair, bytes.subarray(index * pairBytes))
   })
   return bytes
 }

@@ -9,9 +9,11 @@ import {
   keySetBytes,
   keySetLayout,
   openKeySet,
+  type SeededRlwe,
   verifyKeySet,
   writeKeySet,
 } from '../../src/wire/index.ts'
+import { raising } from '../support/raising.ts'
 import {
   collect,
   distinctPair,
@@ -25,16 +27,25 @@ const elements = [3, 9, 8193, 16383]
 const { shape, digits, headBytes, pairBytes, galoisKeyAt } = keySetLayout(parameters, elements.length)
 const switchingKey = (salt: number) => Array.from({ length: digits }, (_, d) => distinctPair(shape, salt + d))
 
+const raisingParameters = raising(parameters, 1)
+const raised = keySetLayout(raisingParameters, elements.length).raiseKeys!
+const pairs = ({ digits, shape }: typeof raised.up, salt: number): SeededRlwe[] =>
+  Array.from({ length: digits }, (_, d) => distinctPair(shape, salt + d))
+const RAISE_KEYS = { down: pairs(raised.down, 400), up: pairs(raised.up, 500) }
+
 const maker: KeySetMaker = {
   publicKey: () => distinctPair(shape, 100),
   relinKey: () => switchingKey(200),
   galoisKey: (element) => switchingKey(300 + (element % 1000)),
+  raiseKeys: () => RAISE_KEYS,
 }
 
+/** The digest at the end of the frame that release 0.1.0 makes of these keys. */
+const DIGEST = '921adaba427335c6e2e8af77b3c833e85398814be8b4416e9ad7fa556f80a24b'
 const frame = await collect(writeKeySet(parameters, elements, maker))
 
-function forged(alter: (copy: Uint8Array) => void): ByteSource {
-  const copy = frame.slice()
+function forged(alter: (copy: Uint8Array) => void, of = frame): ByteSource {
+  const copy = of.slice()
   alter(copy)
   copy.set(sha256(copy.subarray(0, -32)), copy.length - 32)
   return bytesSource(copy)
@@ -76,6 +87,74 @@ t.test('the set without Galois keys', async (t) => {
   const bytes = await collect(writeKeySet(parameters, [], maker))
   t.equal(bytes.length, keySetBytes(parameters, []))
   t.strictSame(await verifyKeySet(parameters, bytesSource(bytes)), [])
+})
+
+t.test('sets of parameters without a raise level are what they always were', async (t) => {
+  t.equal(Buffer.from(frame.subarray(-32)).toString('hex'), DIGEST)
+  const reader = await openKeySet(parameters, bytesSource(frame))
+  for (const name of ['down', 'up'] as const) {
+    await t.rejects(reader.raiseKey(name), { code: 'KEYS_MISSING' })
+    await t.rejects(reader.packedRaiseKey(name), { code: 'KEYS_MISSING' })
+  }
+})
+
+t.test('keys of the ephemeral secret', async (t) => {
+  const frame = await collect(writeKeySet(raisingParameters, elements, maker))
+  const { down, up } = raised
+  t.equal(frame.length, keySetBytes(raisingParameters, elements))
+  t.equal(down.at, galoisKeyAt(elements.length), 'after the Galois keys')
+  t.strictSame(down.shape.primes, [...parameters.primes.slice(0, 2), parameters.specialPrimes[0]])
+  t.match({ down, up }, { down: { digits: 2 }, up: { digits, pairBytes, shape } })
+
+  t.test('come back, checked and in packed form', async (t) => {
+    const reader = await openKeySet(raisingParameters, bytesSource(frame))
+    t.strictSame(await verifyKeySet(raisingParameters, bytesSource(frame)), elements)
+    for (const name of ['down', 'up'] as const) {
+      t.strictSame(await reader.raiseKey(name), RAISE_KEYS[name])
+      const packed = await reader.packedRaiseKey(name)
+      t.strictSame(
+        packed.map(({ seed, limbs }) => [seed, limbs.map(({ prime }) => prime)]),
+        RAISE_KEYS[name].map(({ seed }) => [seed, raised[name].shape.primes]),
+      )
+    }
+    t.strictSame(await reader.galoisKey(9), maker.galoisKey(9))
+  })
+
+  t.test('altered, cut off, or without their parameters', async (t) => {
+    for (const at of [down.at, up.at - 1, up.at + 99]) {
+      const copy = frame.slice()
+      copy[at] ^= 1
+      await t.rejects(openKeySet(raisingParameters, bytesSource(copy)), { message: /altered/ }, `byte ${at}`)
+    }
+    for (const length of [down.at, up.at, frame.length - 1]) {
+      const source = bytesSource(frame.subarray(0, length))
+      await t.rejects(openKeySet(raisingParameters, source), { code: 'TENSOR_MALFORMED' }, `${length} bytes`)
+    }
+    await t.rejects(openKeySet(parameters, bytesSource(frame)), { code: 'PARAMETERS_MISMATCH' })
+    await t.rejects(openKeySet(raising(parameters, 0), bytesSource(frame)), { code: 'PARAMETERS_MISMATCH' })
+  })
+
+  t.test('with a residue above its prime', async (t) => {
+    // Modulo the special prime of the last pair of `down`, and modulo the first prime of the last one of
+    // `up`.
+    const special = 8 * (down.at + down.pairBytes) + 8192 * (45 + 29) + 47 * 77
+    const first = 8 * (up.at + (digits - 1) * pairBytes) + 45 * 4097
+    for (const [name, bit, bits, prime] of [
+      ['down', special, 47, 2],
+      ['up', first, 45, 0],
+    ] as const) {
+      const source = forged((copy) => saturate(copy, bit, bits), frame)
+      await t.rejects(verifyKeySet(raisingParameters, source), { code: 'TENSOR_MALFORMED', facts: { prime } })
+      const reader = await openKeySet(raisingParameters, source)
+      await t.rejects(reader.raiseKey(name), { code: 'TENSOR_MALFORMED' })
+      t.strictSame(await reader.relinKey(), maker.relinKey(), 'other keys stay usable')
+    }
+  })
+
+  t.test('with another number of pairs', async (t) => {
+    const short: KeySetMaker = { ...maker, raiseKeys: () => ({ ...RAISE_KEYS, down: [] }) }
+    await t.rejects(collect(writeKeySet(raisingParameters, elements, short)), { code: 'INTERNAL' })
+  })
 })
 
 t.test('truncated, extended, altered, and for other parameters', async (t) => {

@@ -26,12 +26,22 @@ interface Primes {
   readonly specialPrimes: readonly bigint[]
 }
 
+type Chain = Omit<Primes, 'ring'>
+
+/**
+ * The primes of the key that encrypts under the ephemeral secret: those of the raise level, and the first
+ * special prime.
+ */
+export const ephemeralChain = ({ primes, specialPrimes }: Chain, level: number): Chain => ({
+  primes: primes.slice(0, level + 1),
+  specialPrimes: specialPrimes.slice(0, 1),
+})
+
 /** log2 of the modulus of the key that encrypts under the ephemeral secret. */
-export const ephemeralBits = ({ primes, specialPrimes }: Omit<Primes, 'ring'>, level: number): number =>
-  [...primes.slice(0, level + 1), specialPrimes[0]].reduce(
-    (bits, prime) => bits + Math.log2(Number(prime)),
-    0,
-  )
+export function ephemeralBits(chain: Chain, level: number): number {
+  const { primes, specialPrimes } = ephemeralChain(chain, level)
+  return [...primes, ...specialPrimes].reduce((bits, prime) => bits + Math.log2(Number(prime)), 0)
+}
 
 /**
  * Checks that values of a level may be raised.

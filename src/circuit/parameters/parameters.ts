@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { PolyVeilError, printable } from '../../errors/index.ts'
-import { EPHEMERAL_WEIGHT, requireRaiseLevel } from './ephemeral.ts'
+import { EPHEMERAL_WEIGHT, ephemeralChain, requireRaiseLevel } from './ephemeral.ts'
 import { bitLength, isPrime } from './primes.ts'
 
 /**
@@ -142,6 +142,18 @@ export const parametersLiteral = (parameters: CkksParameters): ParametersLiteral
   specialPrimes: parameters.specialPrimes.map(String),
   ...(parameters.raiseLevel !== undefined && { raiseLevel: parameters.raiseLevel }),
 })
+
+/**
+ * The parameters of the key that encrypts under the ephemeral secret; undefined where nothing is raised.
+ *
+ * @throws as `checkParameters`
+ */
+export function ephemeralParameters(parameters: CkksParameters): CkksParameters | undefined {
+  const { ring, raiseLevel } = parameters
+  if (raiseLevel === undefined) return undefined
+  const { primes, specialPrimes } = ephemeralChain(parameters, raiseLevel)
+  return checkParameters({ ring, primes: primes.map(String), specialPrimes: specialPrimes.map(String) })
+}
 
 /**
  * Whether a number has the size and the residue that a prime must have. Whether it is prime is tested

@@ -5,7 +5,13 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { FullRlwe, PackedRlwe, Polynomial, SeededRlwe } from '../../wire/index.ts'
 import { createSealContext, type SealContext } from '../seal/context.ts'
 import { decryptPeriodic, encryptSlots } from '../seal/encryptor.ts'
-import { generateKeySet, generateSecretKey, loadSecretKey, secretPolynomial } from '../seal/keys/index.ts'
+import {
+  generateKeySet,
+  generateSecretKey,
+  loadSecretKey,
+  noEphemeralSecrets,
+  secretPolynomial,
+} from '../seal/keys/index.ts'
 import { RestrictedContexts } from '../seal/restricted-contexts.ts'
 import { loadSeal } from '../seal/runtime.ts'
 import { requireSecret } from '../secret.ts'
@@ -28,12 +34,16 @@ export class SealClientKey implements ClientKey {
     this.#contexts = contexts
   }
 
-  /** @param secret the secret key's residues modulo all primes; overwritten by `delete` */
+  /**
+   * @param secret the secret key's residues modulo all primes; overwritten by `delete`
+   * @throws CONFIG_INVALID when the parameters have a raise level
+   */
   static async create(
     parameters: CkksParameters,
     secret: Polynomial,
     fingerprint: string,
   ): Promise<SealClientKey> {
+    if (parameters.raiseLevel !== undefined) throw noEphemeralSecrets()
     return new SealClientKey(new RestrictedContexts(await loadSeal(), parameters), secret, fingerprint)
   }
 

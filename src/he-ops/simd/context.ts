@@ -1,4 +1,4 @@
-import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import { type CkksParameters, ephemeralParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { SIMD_PRIME_BITS } from '../../schedule/engine-name.ts'
 import { type KernelCall, kernelCalls } from '../kernels/call.ts'
@@ -38,6 +38,11 @@ export interface SimdContext {
   readonly negatedOnes: number
   /** The base conversion from the primes of these indices to all others; made at its first use. */
   conversion(sources: readonly number[], centred: boolean): BaseConversion
+  /**
+   * The context of the key that encrypts under the ephemeral secret: the primes of the raise level, and the
+   * first special prime. Absent where nothing is raised.
+   */
+  readonly ephemeral?: SimdContext
 }
 
 /**
@@ -59,23 +64,43 @@ function createTables(kernels: Kernels, heap: Heap, parameters: CkksParameters):
     })
   }
   const { ring } = parameters
-  const moduli = primes.map((prime) => createModulus(heap, ring, prime))
-  const conversions = new Map<string, BaseConversion>()
-  return {
-    parameters,
+  const moduli = new Map(primes.map((prime) => [prime, createModulus(heap, ring, prime)]))
+  const shared = {
     heap,
     kernels,
     call: kernelCalls(kernels),
     ring,
     limbBytes: 4 * ring,
-    moduli,
     galois: new GaloisTables(heap, ring),
-    timesP: constantTable(heap, moduli, product(parameters.specialPrimes)),
-    timesPFactors: moduli.map(({ prime }) =>
-      shoup(BigInt(montgomery(product(parameters.specialPrimes), prime)), prime),
-    ),
+  }
+  const ephemeral = ephemeralParameters(parameters)
+  return {
+    ...chainContext(shared, parameters, moduli),
+    ...(ephemeral && { ephemeral: chainContext(shared, ephemeral, moduli) }),
+  }
+}
+
+/** The parts of a context that do not depend on its chain of primes. */
+type SharedParts = Pick<SimdContext, 'heap' | 'kernels' | 'call' | 'ring' | 'limbBytes' | 'galois'>
+
+/** The context of a chain of primes. @param tables of its primes, and of others */
+function chainContext(
+  shared: SharedParts,
+  parameters: CkksParameters,
+  tables: ReadonlyMap<bigint, Modulus>,
+): SimdContext {
+  const { heap } = shared
+  const moduli = [...parameters.primes, ...parameters.specialPrimes].map((prime) => tables.get(prime)!)
+  const special = product(parameters.specialPrimes)
+  const conversions = new Map<string, BaseConversion>()
+  return {
+    ...shared,
+    parameters,
+    moduli,
+    timesP: constantTable(heap, moduli, special),
+    timesPFactors: moduli.map(({ prime }) => shoup(BigInt(montgomery(special, prime)), prime)),
     ones: constantTable(heap, moduli, 1n),
-    negatedTimesP: constantTable(heap, moduli, -product(parameters.specialPrimes)),
+    negatedTimesP: constantTable(heap, moduli, -special),
     negatedOnes: constantTable(heap, moduli, -1n),
     conversion(sources, centred) {
       const key = `${sources.join()} ${centred}`

@@ -9,3 +9,4 @@ export {
   secretPolynomial,
   secretResidues,
 } from './secret.ts'
+export { noEphemeralSecrets } from './switching.ts'

@@ -1,5 +1,6 @@
 import type { KeyGenerator, SecretKey } from 'node-seal'
 import { digitCount, digitRange } from '../../../circuit/parameters/parameters.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
 import type { KeySetMaker, Polynomial, SeededRlwe } from '../../../wire/index.ts'
 import { automorphismOrder } from '../../encoding/automorphism.ts'
 import type { SealContext } from '../context.ts'
@@ -26,9 +27,12 @@ export interface KeyMaker extends KeySetMaker {
  * digits; and P * sigma_g(s) is P * s in another order.
  *
  * @param secretKey read now, not kept
+ * @throws CONFIG_INVALID when the parameters have a raise level: only the kernels make keys of an ephemeral
+ *   secret
  */
 export function createKeyMaker(ctx: SealContext, secretKey: SecretKey): KeyMaker {
   const { parameters } = ctx
+  if (parameters.raiseLevel !== undefined) throw noEphemeralSecrets()
   const generator = guarded(ctx.seal, () => new ctx.seal.KeyGenerator(ctx.context, secretKey))
   const { secret, square } = scaledSecrets(ctx, secretKey)
   const switchingKey = (target: Polynomial, order: Uint32Array): SeededRlwe[] =>
@@ -45,6 +49,9 @@ export function createKeyMaker(ctx: SealContext, secretKey: SecretKey): KeyMaker
     publicKey: () => encryptZero(ctx, generator),
     relinKey: () => switchingKey(square, automorphismOrder(parameters.ring, 1)),
     galoisKey: (element) => switchingKey(secret, automorphismOrder(parameters.ring, element)),
+    raiseKeys() {
+      throw noEphemeralSecrets()
+    },
     delete() {
       generator.delete()
       secret.fill(0)
@@ -52,6 +59,10 @@ export function createKeyMaker(ctx: SealContext, secretKey: SecretKey): KeyMaker
     },
   }
 }
+
+/** The error of parameters with a raise level where node-seal would have to make their keys. */
+export const noEphemeralSecrets = (): PolyVeilError =>
+  new PolyVeilError('CONFIG_INVALID', 'Keys of an ephemeral secret take primes of at most 30 bits')
 
 /** Encrypts zero under the secret key, over all primes. */
 function encryptZero(ctx: SealContext, generator: KeyGenerator): SeededRlwe {

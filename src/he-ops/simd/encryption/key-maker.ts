@@ -1,32 +1,24 @@
-import { digitCount, digitRange } from '../../../circuit/parameters/parameters.ts'
-import { bitLength } from '../../../circuit/parameters/primes.ts'
-import { type KeySetMaker, type PackedRlwe, packedBytes, SEED_BYTES } from '../../../wire/index.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import type { KeySetMaker, PackedRlwe, RaiseKeyName } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import {
-  emitZeroEncryptions,
-  type ZeroEncryption,
-  zeroEncryptionScratch,
-} from '../operations/encrypt-zero.ts'
-import { type LinkedProgram, linkProgram, type ProgramRunner } from '../threads/run.ts'
-import { readPacked } from '../values/packed-limbs.ts'
-import { type ScaledSecrets, scaledSecrets } from './secret.ts'
+import type { ProgramRunner } from '../threads/run.ts'
+import { EphemeralSecret } from './ephemeral-secret.ts'
+import { type ScaledSecrets, scaledSecrets, writeScaled } from './secret.ts'
+import { SwitchingKeyMaker } from './switching-key-maker.ts'
 import type { SymmetricEncryptor } from './symmetric-encryptor.ts'
 
 /**
- * Makes a client's keys with the kernels. They equal node-seal's in form (see `seal/keys/switching.ts`):
- * encryptions of zero over all primes, with P * g_j * s' added to the first polynomial. The encryptions of a
- * key switching key, one for each digit, are made together with all threads of a runner. Holds multiples of
- * the secret key until `delete`.
+ * Makes a client's keys with the kernels. They equal node-seal's in form (see `seal/keys/switching.ts`).
+ * Holds multiples of the secret key until `delete`.
  */
 export class KernelKeyMaker implements KeySetMaker {
   readonly #context: SimdContext
   readonly #runner: ProgramRunner
   readonly #encryptor: SymmetricEncryptor
+  /** Address of -s modulo all primes, in Montgomery form. */
+  readonly #negated: number
   readonly #scaled: ScaledSecrets
-  /** P * s' modulo the data primes, for the current key switching key. */
-  readonly #target: number
-  readonly #encryptions: readonly ZeroEncryption[]
-  readonly #program: LinkedProgram
+  readonly #switching: SwitchingKeyMaker
 
   /**
    * @param runner on the context's memory
@@ -34,16 +26,12 @@ export class KernelKeyMaker implements KeySetMaker {
    * @param negated address of -s modulo all primes, in Montgomery form
    */
   constructor(context: SimdContext, runner: ProgramRunner, encryptor: SymmetricEncryptor, negated: number) {
-    const { heap, limbBytes, parameters } = context
     this.#context = context
     this.#runner = runner
     this.#encryptor = encryptor
+    this.#negated = negated
     this.#scaled = scaledSecrets(context, negated)
-    this.#target = heap.allocate(parameters.primes.length * limbBytes)
-    this.#encryptions = Array.from({ length: digitCount(parameters) }, (_, digit) => this.#encryption(digit))
-    this.#program = linkProgram(context, runner.threads, zeroEncryptionScratch(context), (builder) =>
-      emitZeroEncryptions(builder, context, negated, this.#encryptions),
-    )
+    this.#switching = new SwitchingKeyMaker(context, runner, negated)
   }
 
   publicKey(): PackedRlwe {
@@ -53,8 +41,9 @@ export class KernelKeyMaker implements KeySetMaker {
   /** @throws errors of the runner */
   relinKey(): Promise<PackedRlwe[]> {
     const { call, parameters, ring } = this.#context
-    call('copy', { out: this.#target, a: this.#scaled.square, size: parameters.primes.length * ring })
-    return this.#switchingKey()
+    const size = parameters.primes.length * ring
+    call('copy', { out: this.#switching.target, a: this.#scaled.square, size })
+    return this.#switching.make()
   }
 
   /** @throws errors of the runner */
@@ -64,61 +53,71 @@ export class KernelKeyMaker implements KeySetMaker {
     for (let i = 0; i < parameters.primes.length; i++) {
       const at = i * limbBytes
       call('permute', {
-        out: this.#target + at,
+        out: this.#switching.target + at,
         a: this.#scaled.secret + at,
         table,
         patterns: galois.patterns,
         size: ring,
       })
     }
-    return this.#switchingKey()
+    return this.#switching.make()
+  }
+
+  /**
+   * Samples an ephemeral secret, makes both keys, and overwrites the secret.
+   *
+   * @throws INTERNAL where the parameters have no raise level; errors of the runner
+   */
+  async raiseKeys(): Promise<Readonly<Record<RaiseKeyName, PackedRlwe[]>>> {
+    const { ephemeral } = this.#context
+    if (ephemeral === undefined) {
+      throw new PolyVeilError('INTERNAL', 'Parameters without a raise level have no ephemeral secret')
+    }
+    const secret = new EphemeralSecret(this.#context)
+    try {
+      return { down: await this.#downKey(ephemeral, secret), up: await this.#upKey(secret) }
+    } finally {
+      secret.delete()
+    }
   }
 
   delete(): void {
     const { heap, parameters, ring } = this.#context
-    for (const address of [this.#scaled.secret, this.#scaled.square, this.#target]) {
+    for (const address of [this.#scaled.secret, this.#scaled.square]) {
       heap.words(address, parameters.primes.length * ring).fill(0)
       heap.free(address)
     }
-    this.#program.free()
-    for (const { seed, errors, to } of this.#encryptions) {
-      for (const address of [seed, errors, to]) heap.free(address)
+    this.#switching.delete()
+  }
+
+  /** The key from the secret key to the ephemeral secret, in the context of the latter. */
+  async #downKey(context: SimdContext, secret: EphemeralSecret): Promise<PackedRlwe[]> {
+    const { heap, limbBytes, moduli, ring } = context
+    const negated = heap.allocate(moduli.length * limbBytes)
+    // Montgomery form is a factor of 2^32.
+    for (let i = 0; i < moduli.length; i++) secret.write(context, i, -(2n ** 32n), negated + i * limbBytes)
+    const switching = new SwitchingKeyMaker(context, this.#runner, negated)
+    try {
+      writeScaled(context, this.#negated, switching.target)
+      return await switching.make()
+    } finally {
+      switching.delete()
+      heap.words(negated, moduli.length * ring).fill(0)
+      heap.free(negated)
     }
   }
 
-  #encryption(digit: number): ZeroEncryption {
-    const { heap, limbBytes, moduli, parameters, ring } = this.#context
-    const { start, end } = digitRange(parameters, digit)
-    const seed = heap.allocate(SEED_BYTES + 4 * moduli.length)
-    const packed = moduli.reduce((bytes, { prime }) => bytes + packedBytes(ring, bitLength(prime)), 0)
-    const addends = moduli.map((_, i) => (i >= start && i < end ? this.#target + i * limbBytes : undefined))
-    const errors = heap.allocate(limbBytes)
-    return { seed, rejected: seed + SEED_BYTES, errors, to: heap.allocate(packed), addends }
-  }
-
-  /** The key switching key for P * s' at `#target`. */
-  async #switchingKey(): Promise<PackedRlwe[]> {
-    const { heap, moduli, ring } = this.#context
-    // In about one of 2^16 encryptions a word of the seed's stream is rejected, and would be replaced from
-    // elsewhere in the stream. Such a key is discarded; this rule depends on public seeds only.
-    for (;;) {
-      try {
-        await this.#runner.run(this.#program.program)
-      } finally {
-        for (const { errors } of this.#encryptions) heap.words(errors, ring).fill(0)
+  /** The key from the ephemeral secret to the secret key. */
+  async #upKey(secret: EphemeralSecret): Promise<PackedRlwe[]> {
+    const { limbBytes, parameters } = this.#context
+    const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
+    try {
+      for (let i = 0; i < parameters.primes.length; i++) {
+        secret.write(this.#context, i, special, this.#switching.target + i * limbBytes)
       }
-      const isWhole = this.#encryptions.every(({ rejected }) =>
-        heap.words(rejected, moduli.length).every((count) => count === 0),
-      )
-      if (isWhole) return this.#encryptions.map((one) => this.#made(one))
-    }
-  }
-
-  #made({ seed, to }: ZeroEncryption): PackedRlwe {
-    const { heap, moduli } = this.#context
-    return {
-      limbs: readPacked(this.#context, to, moduli.length),
-      seed: heap.bytes(seed, SEED_BYTES).slice(),
+      return await this.#switching.make()
+    } finally {
+      this.#switching.wipe()
     }
   }
 }

@@ -35,16 +35,13 @@ export interface ScaledSecrets {
 /** @param negated address of -s, from `negatedSecret` */
 export function scaledSecrets(context: SimdContext, negated: number): ScaledSecrets {
   const { heap, call, limbBytes, moduli, parameters, ring } = context
-  const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
   const secret = heap.allocate(parameters.primes.length * limbBytes)
   const square = heap.allocate(parameters.primes.length * limbBytes)
   const terms = heap.allocate(8)
+  writeScaled(context, negated, secret)
   parameters.primes.forEach((_, i) => {
     const { prime, q } = moduli[i]
     const at = i * limbBytes
-    // The factor also removes the Montgomery form.
-    const factor = shoup(-special * invert(2n ** 32n, prime), prime)
-    call('scale', { out: secret + at, a: negated + at, bias: 0, ...factor, size: ring, q })
     heap.words(terms, 2).set([secret + at, negated + at])
     call('dot', {
       out: square + at,
@@ -60,4 +57,21 @@ export function scaledSecrets(context: SimdContext, negated: number): ScaledSecr
   })
   heap.free(terms)
   return { secret, square }
+}
+
+/**
+ * Writes P * s modulo the data primes of a context, in NTT form, P being the product of its special primes.
+ *
+ * @param negated address of -s modulo these data primes, in Montgomery form
+ */
+export function writeScaled(context: SimdContext, negated: number, to: number): void {
+  const { call, limbBytes, moduli, parameters, ring } = context
+  const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
+  parameters.primes.forEach((_, i) => {
+    const { prime, q } = moduli[i]
+    const at = i * limbBytes
+    // The factor also removes the Montgomery form.
+    const factor = shoup(-special * invert(2n ** 32n, prime), prime)
+    call('scale', { out: to + at, a: negated + at, bias: 0, ...factor, size: ring, q })
+  })
 }

@@ -51,10 +51,17 @@ const rotated = new Map(elements.map((element, i) => [element, switchingKey(100 
 const last = rotated.get(elements[2])!
 last[0] = { c0: last[0].c0, seed: rejectingSeed() }
 
+const downShape = { ring: RING, primes: [...all.slice(0, 2), all[3]] }
+const raiseKeys = {
+  down: [distinctPair(downShape, 600), { ...distinctPair(downShape, 610), seed: rejectingSeed() }],
+  up: switchingKey(700),
+}
+
 const maker: KeySetMaker = {
   publicKey: () => distinctPair(shape, 900),
   relinKey: () => relinKey,
   galoisKey: (element) => rotated.get(element)!,
+  raiseKeys: () => raiseKeys,
 }
 const frame = await collect(writeKeySet(parameters, elements, maker))
 const ctx = createSealContext(await loadSeal(), parameters)
