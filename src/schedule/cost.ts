@@ -102,16 +102,20 @@ class HoistedCosts {
   }
 
   /**
-   * The switch to the ephemeral secret, with one special prime, the base extension of both polynomials, and
-   * the switch back.
+   * The switch to the ephemeral secret, with digits of one prime and one special prime, the base extension of
+   * both polynomials, and the switch back.
    */
   #raise(source: ValueId, id: ValueId): number {
     const before = this.#work.primes(source)
     const added = this.#work.primes(id) - before
     const { multiplyAdd } = this.#speeds
+    const extended = { dropped: 1, left: before }
     return (
-      this.#transforms(before * (before + 3) + 2 * (before + added)) +
-      this.#residues(2 * before * (before + 1) + 2 * before * added, multiplyAdd) +
+      this.#transforms(before * (before + 1)) +
+      this.#residues(2 * before * (before + 1), multiplyAdd) +
+      this.#divide(extended) +
+      this.#transforms(2 * (before + added)) +
+      this.#residues(2 * before * added, multiplyAdd) +
       this.#decompose(id) +
       this.#keyProduct(id)
     )
@@ -146,7 +150,7 @@ class HoistedCosts {
     return this.#residues(2 * digits * limbs, this.#speeds.multiplyAdd)
   }
 
-  #divide({ dropped, left }: DivisionWork): number {
+  #divide({ dropped, left }: Omit<DivisionWork, 'source'>): number {
     return (
       this.#transforms(2 * (dropped + left)) + this.#residues(2 * left * dropped, this.#speeds.multiplyAdd)
     )

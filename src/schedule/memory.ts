@@ -1,14 +1,14 @@
 import { periodOf } from '../circuit/constants/constant.ts'
 import { galoisKeyCount } from '../circuit/keys.ts'
 import { operandsOf } from '../circuit/operands.ts'
-import { digitCount } from '../circuit/parameters/parameters.ts'
 import { polynomialCounts } from '../circuit/polynomials.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from './constant-storage.ts'
 import { constantBytes } from './encoded-constants.ts'
+import { keyMemory } from './key-memory.ts'
 import { POLYNOMIAL_GAP_BYTES, RESIDUE_BYTES } from './limits.ts'
 import { tableBytes } from './program-tables.ts'
-import { maxRotationSources, type Step, stepsOf } from './steps.ts'
+import { maxDigitSources, type Step, stepsOf } from './steps.ts'
 import { Work } from './work.ts'
 
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
@@ -39,7 +39,7 @@ function keyAndTableBytes(circuit: Body): number {
   const galoisKeys = galoisKeyCount(circuit)
   const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
-  const keys = (1 + galoisKeys) * 2 * digitCount(circuit.parameters) * all * limb
+  const keys = keyMemory(circuit.parameters, galoisKeys)
   // An automorphism's table has one word for each group of four residues, and so has the table of its
   // inverse, which permutes its key.
   return keys + all * TABLE_WORDS * limb + 2 * galoisKeys * ring
@@ -86,7 +86,7 @@ class Replay {
     ops.forEach((op, id) => {
       if (op.kind === 'input') this.#create(id, 2)
     })
-    for (const step of stepsOf(this.#circuit, maxRotationSources(parameters))) {
+    for (const step of stepsOf(this.#circuit, maxDigitSources(parameters))) {
       this.#run(step)
       if (step.kind === 'return') continue
       for (const id of step.ops) this.#releaseOperands(id)
@@ -188,9 +188,17 @@ class Replay {
     this.#briefly(undivided + this.#divisionLimbs(ids))
   }
 
-  /** The values under the ephemeral secret, modulo all primes, are there while their digits are. */
+  /**
+   * The values under the ephemeral secret, modulo all primes, are there while their digits are, those of the
+   * switch to it and then those of the switch back.
+   */
   #raise(ids: readonly ValueId[]): void {
-    const limbs = ids.reduce((sum, id) => sum + 2 * this.#work.primes(id) + this.#digits(id), 0)
+    const limbs = ids.reduce((sum, id) => {
+      const before = this.#work.primes(operandsOf(this.#op(id))[0])
+      // Digits of one prime, the polynomials that they are extended from, and the result.
+      const down = before * (before + 1) + 2 * before + 2 * (before + 1)
+      return sum + 2 * this.#work.primes(id) + Math.max(down, this.#digits(id))
+    }, 0)
     this.#compute(ids, limbs)
   }
 

@@ -50,10 +50,10 @@ ORDER satisfies EveryOpKind<[...typeof ORDER, 'conjugate']>
 const WINDOW = 4096
 
 /**
- * Most distinct sources of one step's rotations and conjugations, so that their digits fit `DIGIT_BYTES` at
- * the highest level.
+ * Most values whose digits are in memory together, so that these fit `DIGIT_BYTES` at the highest level: the
+ * distinct sources of one step's rotations and conjugations, its relinearisations, or its raises.
  */
-export function maxRotationSources(parameters: CkksParameters): number {
+export function maxDigitSources(parameters: CkksParameters): number {
   const { primes, specialPrimes, ring } = parameters
   const polynomialBytes = (primes.length + specialPrimes.length) * ring * RESIDUE_BYTES
   return Math.max(1, Math.floor(DIGIT_BYTES / (digitCount(parameters) * polynomialBytes)))
@@ -64,7 +64,7 @@ export function maxRotationSources(parameters: CkksParameters): number {
  * operands. Rotations of a step are of one level. Steps of different waves overlap with the client's work:
  * see `wavesOf`.
  *
- * @param maxSources most distinct sources of the rotations of a step, since the digits of each take memory
+ * @param maxSources most values of a step whose digits take memory, as `maxDigitSources`
  */
 export function stepsOf({ ops }: Pick<Circuit, 'ops'>, maxSources: number): Step[] {
   const progress = new Progress(ops)
@@ -154,11 +154,17 @@ class Scheduler {
       if (ids.length === 0) continue
       // All refreshes of a round are one step, the last of the wave.
       if (kind === 'refresh' && this.#done.size + ids.length < this.#own.length) continue
-      const chosen = kind === 'rotate' ? this.#fewSources(ids) : ids
+      const chosen = this.#withFewDigits(kind, ids)
       for (const id of chosen) this.#finish(kind, id)
       return { kind, ops: chosen }
     }
     return undefined
+  }
+
+  /** The first operations, as many as may have their digits in memory together. */
+  #withFewDigits(kind: StepKind, ids: readonly ValueId[]): readonly ValueId[] {
+    if (kind === 'rotate') return this.#fewSources(ids)
+    return kind === 'relinearise' || kind === 'raise' ? ids.slice(0, this.#maxSources) : ids
   }
 
   /** The rotations of the first sources that are of one level. */

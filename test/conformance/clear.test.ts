@@ -3,9 +3,15 @@ import {
   type ClearEvaluator,
   createClearEvaluator,
 } from '../../src/he-ops/clear/evaluator.ts'
-import { type Backend, conformance, parameters, SCALE } from './suite.ts'
+import { raising } from '../support/raising.ts'
+import { raiseConformance } from './raise.ts'
+import { type Backend, conformance, SCALE, parameters as usual } from './suite.ts'
 
-const backend = (noise: 'none' | 'model', tolerance: number): Backend<ClearCiphertext> => ({
+const backend = (
+  noise: 'none' | 'model',
+  tolerance: number,
+  parameters = usual,
+): Backend<ClearCiphertext> => ({
   name: `clear, noise ${noise}`,
   parameters,
   scale: SCALE,
@@ -19,5 +25,6 @@ const backend = (noise: 'none' | 'model', tolerance: number): Backend<ClearCiphe
   rounds: noise === 'model',
 })
 
+for (const noise of ['none', 'model'] as const) raiseConformance(backend(noise, 2e-5, raising(usual, 0)))
 conformance(backend('none', 1e-13))
 conformance(backend('model', 2e-5))

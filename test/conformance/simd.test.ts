@@ -2,21 +2,35 @@ import t from 'tap'
 import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
-import { simdFixture } from '../he-ops/simd/fixture.ts'
+import { embedPeriodicFast } from '../../src/he-ops/encoding/embedding-fft.ts'
+import { type SimdFixture, simdFixture } from '../he-ops/simd/fixture.ts'
+import { raising } from '../support/raising.ts'
 import { createSimdEvaluator, type SimdCiphertext, type SimdEvaluator } from '../support/simd-evaluator.ts'
-import { conformance, STEPS } from './suite.ts'
+import { areSmall, compareRaised, raiseConformance } from './raise.ts'
+import { type Backend, conformance, STEPS } from './suite.ts'
 
 // One special prime, with digits as in SEAL; and two special primes, with digits of two primes, where the
 // last level's last digit is short. Tolerances are some three times the largest errors of usual keys, and far
 // below the values.
-for (const [name, data, special, tolerance] of [
-  ['simd, one special prime', [30, 30, 30, 30], [30], 1e-1],
-  ['simd, digits of two primes', [30, 30, 30, 30, 30], [30, 30], 5e-3],
-] as const) {
-  const parameters = parametersOf(data, special)
-  const fixture = await simdFixture(parameters, STEPS, { conjugation: true })
-  t.teardown(() => fixture.delete())
-  conformance<SimdCiphertext>({
+const cases = [
+  { name: 'simd, one special prime', parameters: parametersOf([30, 30, 30, 30], [30]), tolerance: 1e-1 },
+  {
+    name: 'simd, digits of two primes',
+    parameters: parametersOf([30, 30, 30, 30, 30], [30, 30]),
+    tolerance: 5e-3,
+  },
+]
+const fixtures: SimdFixture[] = []
+for (const { parameters } of cases) {
+  fixtures.push(await simdFixture(parameters, STEPS, { conjugation: true }))
+}
+t.teardown(() => {
+  for (const fixture of fixtures) fixture.delete()
+})
+
+for (const [i, { name, parameters, tolerance }] of cases.entries()) {
+  const fixture = fixtures[i]
+  const backend: Backend<SimdCiphertext> = {
     name,
     parameters,
     scale: 2 ** 26,
@@ -30,14 +44,35 @@ for (const [name, data, special, tolerance] of [
     live: (evaluator) => (evaluator as SimdEvaluator).live,
     tolerance,
     needsKeys: true,
+  }
+  conformance(backend)
+  raiseConformance(backend)
+
+  t.test(`${name}: keys of another client are noticed, and missing ones`, async (t) => {
+    const other = await simdFixture(parameters, [])
+    t.teardown(() => other.delete())
+    const values = Float64Array.from({ length: parameters.slots }, (_, s) => Math.sin(s))
+    const packed = fixture.packed(fixture.encrypt(values, 0, 2 ** 26), 0)
+    const evaluator = createSimdEvaluator(other.context, other.keys, { constants: [] })
+    const raised = evaluator.raise(evaluator.load(packed, 0, 2 ** 26))
+    const found = fixture.decryptComplex(evaluator.residues(raised), raised.level, raised.scale)
+    const modulus = Number(parameters.primes[0]) / 2 ** 26
+    const { multiples } = compareRaised(embedPeriodicFast(values), embedPeriodicFast(found), modulus)
+    t.notOk(areSmall(multiples))
+
+    const keyless = createSimdEvaluator(fixture.context, undefined, { constants: [] })
+    const a = keyless.load(packed, 0, 2 ** 26)
+    t.throws(() => keyless.raise(a), { code: 'KEYS_MISSING' })
+    t.equal(keyless.live, 1)
   })
 }
 
 function parametersOf(data: readonly number[], special: readonly number[]): CkksParameters {
   const primes = nttPrimes(8192, [...data, ...special]).map(String)
-  return checkParameters({
+  const checked = checkParameters({
     ring: 8192,
     primes: primes.slice(0, data.length),
     specialPrimes: primes.slice(data.length),
   })
+  return raising(checked, 0)
 }

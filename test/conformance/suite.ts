@@ -382,7 +382,12 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     refused('CONFIG_INVALID', 'dot of three', () => evaluator.dot([{ ciphertext: product, constant: 0 }], 2))
     refused('CONFIG_INVALID', 'addPlain to three', () => evaluator.addPlain(product, 0))
     refused('CONFIG_INVALID', 'drop three', () => evaluator.dropLevel(product, 0))
-    if (backend.needsKeys) refused('KEYS_MISSING', 'rotation without key', () => evaluator.rotate(a, 11))
+    if (backend.needsKeys) {
+      refused('KEYS_MISSING', 'rotation without key', () => evaluator.rotate(a, 11))
+      if (parameters.raiseLevel === undefined) {
+        refused('KEYS_MISSING', 'raise without keys', () => evaluator.raise(bottom))
+      }
+    }
     t.equal(backend.live?.(evaluator), before, 'a refused operation leaks no ciphertext')
     for (const ciphertext of [a, low, coarse, bottom, product]) evaluator.free(ciphertext)
   })

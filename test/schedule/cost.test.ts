@@ -65,6 +65,25 @@ t.test('residues of the SIMD engine, counted by hand, in polynomials', async (t)
   t.strictSame(polynomials({ elementwise: 1 }), [0, 0, 0, 0, 0, 14, 0, 0, 14, 5, 0, 0])
 })
 
+t.test('a raise, counted by hand', async (t) => {
+  // From two primes to five. Down: two digits over three primes, then a division by one. The polynomials are
+  // read modulo three more primes. Up: as a relinearisation, and a division.
+  const raising: Op[] = [
+    { kind: 'input', index: 0, ...at(1) },
+    { kind: 'raise', source: 0, ...at(4) },
+  ]
+  const body = { ...circuit, ops: raising, result: 1 }
+  const down = 2 * 3 + 2 * (1 + 2)
+  const extension = 2 * 2 + 2 * 3
+  const up = 3 * 7 + 2 * (2 + 5)
+  t.strictSame(count({ ntt: 1 }, body), [0, down + extension + up])
+  const products = 2 * 2 * 3 + 2 * 2 + 2 * 3 * 2 + (3 * 7 * 2 + 2 * 3 * 7 + 2 * 5 * 2)
+  t.strictSame(
+    count({ multiplyAdd: 1 }, body).map((seconds) => Math.round(seconds / RING)),
+    [0, products],
+  )
+})
+
 t.test('a conjugation costs what a rotation does, and a product with i one pass', async (t) => {
   const conjugating = ops.map((op, id): Op => {
     if (id === 2) return { kind: 'conjugate', source: 0, ...at(4) }

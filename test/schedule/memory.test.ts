@@ -7,14 +7,15 @@ import { compile } from '../../src/compiler/index.ts'
 import { sealMemory } from '../../src/compiler/planner/target/seal-memory.ts'
 import { compileCircuit } from '../../src/he-ops/simd/circuit-program.ts'
 import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts'
-import { switchingKeyBytes } from '../../src/he-ops/simd/index.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint } from '../../src/models/index.ts'
 import { constantBytes } from '../../src/schedule/encoded-constants.ts'
+import { keyMemory } from '../../src/schedule/key-memory.ts'
 import { POLYNOMIAL_GAP_BYTES } from '../../src/schedule/limits.ts'
 import { simdMemory } from '../../src/schedule/memory.ts'
 import { tableBytes } from '../../src/schedule/program-tables.ts'
 import { golden } from '../compiler/harness.ts'
 import { newSimdContext } from '../he-ops/simd/fixture.ts'
+import { raising } from '../support/raising.ts'
 
 // Five data primes and two special ones: three digits at the highest level, over seven primes.
 const RING = 8192
@@ -211,7 +212,12 @@ t.test('the engine takes the stated memory for complex constants and conjugation
     ]
     const circuit = { ...circuitOf(ops), constants }
     const key = { address: () => 0 }
-    compileCircuit(context, circuit, { relinKey: key, galoisKeys: new Map([[2 * RING - 1, key]]) }, store, 1)
+    const keys = {
+      relinKey: key,
+      galoisKeys: new Map([[2 * RING - 1, key]]),
+      raiseKeys: { down: key, up: key },
+    }
+    compileCircuit(context, circuit, keys, store, 1)
     t.equal(
       store.bytes,
       constantBytes(circuit, () => isExpanded),
@@ -220,14 +226,17 @@ t.test('the engine takes the stated memory for complex constants and conjugation
 })
 
 /** The memory that the engine takes for a circuit, with the computed size of keys instead of real keys. */
-async function engineBytes(circuit: Circuit): Promise<number> {
+async function engineBytes(
+  circuit: Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>,
+): Promise<number> {
   const context = await newSimdContext(circuit.parameters)
   const key = { address: () => 0 }
   const elements = circuitElements(circuit.parameters, circuit)
-  const keys = { relinKey: key, galoisKeys: new Map(elements.map((element) => [element, key])) }
+  const galoisKeys = new Map(elements.map((element) => [element, key]))
+  const keys = { relinKey: key, galoisKeys, raiseKeys: { down: key, up: key } }
   const constants = new ConstantStore(context, circuit.constants)
   compileCircuit(context, circuit, keys, constants, 2)
-  return context.heap.used + (1 + elements.length) * switchingKeyBytes(circuit.parameters)
+  return context.heap.used + keyMemory(circuit.parameters, elements.length)
 }
 
 t.test('plans state the memory that the engine takes', async (t) => {
@@ -245,6 +254,25 @@ t.test('plans state the memory that the engine takes', async (t) => {
     const taken = await engineBytes(circuit)
     const { memoryBytes } = circuit.estimate
     t.ok(Math.abs(memoryBytes / taken - 1) < 0.03, `${name}: ${memoryBytes} of ${taken} bytes`)
+  }
+})
+
+t.test('raised values: keys, and the memory while their moduli are raised', async (t) => {
+  // A sum of products with raised values, at level 1 and at level 0.
+  for (const level of [0, 1]) {
+    const count = 6
+    const ops: Op[] = [input, { kind: 'dropLevel', source: 0, ...at(level) }]
+    for (let i = 0; i < count; i++) ops.push({ kind: 'raise', source: 1, ...at(4) })
+    for (let i = 0; i < count; i++) {
+      ops.push({ kind: 'add', left: i === 0 ? 0 : 1 + count + i, right: 2 + i, ...at(4) })
+    }
+    const circuit = { ...circuitOf(ops), parameters: raising(parameters, level) }
+    const keys = 2 * (level + 1) * (level + 2) * LIMB + 3 * 2 * 7 * LIMB
+    t.equal(keyMemory(circuit.parameters, 0) - keyMemory(parameters, 0), keys)
+    const stated = simdMemory(circuit)
+    t.ok(stated > ALWAYS + keys + count * 3 * 7 * LIMB, 'the digits of all values')
+    const taken = await engineBytes(circuit)
+    t.ok(Math.abs(stated / taken - 1) < 0.03, `${stated} of ${taken} bytes`)
   }
 })
 

@@ -4,7 +4,7 @@ import { operandsOf } from '../../src/circuit/operands.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
-import { maxRotationSources, type Step, stepsOf } from '../../src/schedule/steps.ts'
+import { maxDigitSources, type Step, stepsOf } from '../../src/schedule/steps.ts'
 import { randomCircuit } from '../conformance/random-circuit.ts'
 
 const at = (level: number) => ({ level, scale: 2 ** 20, layer: 0 })
@@ -74,6 +74,25 @@ t.test('the rotations of a step have few sources and one level', async (t) => {
   ])
 })
 
+t.test('relinearisations and raises of a step are as few as sources of rotations', async (t) => {
+  const square = (source: number): Op => ({ kind: 'multiply', left: source, right: source, ...at(2) })
+  const relinearise = (source: number): Op => ({ kind: 'relinearise', source, ...at(2) })
+  const squares = [input(0), square(0), square(0), square(0), relinearise(1), relinearise(2), relinearise(3)]
+  t.strictSame(ordered(squares, 2), [
+    ['input', 0],
+    ['multiply', 1, 2, 3],
+    ['relinearise', 4, 5],
+    ['relinearise', 6],
+  ])
+  const raise: Op = { kind: 'raise', source: 0, ...at(2) }
+  t.strictSame(ordered([input(0), raise, raise, raise, add(1, 1)], 2), [
+    ['input', 0],
+    ['raise', 1, 2],
+    ['add', 4],
+    ['raise', 3],
+  ])
+})
+
 t.test('operations far ahead wait for those before them', async (t) => {
   // A chain of rotations, each of which waits for the one before, and sums of the input far after its start.
   const chain = Array.from({ length: 20 }, (_, i) => rotate(i, 1))
@@ -91,8 +110,8 @@ t.test('the digits of a step take about 100 MB at most', async (t) => {
   const chain = (special: number) =>
     checkParameters({ ring: 16384, primes: primes.slice(special), specialPrimes: primes.slice(0, special) })
   // 14 polynomials of 64 KB in each of 7 digits. There are 13 digits with one special prime.
-  t.equal(maxRotationSources(chain(2)), Math.floor((96 * 2 ** 20) / (6 * 14 * 65536)))
-  t.equal(maxRotationSources(chain(1)), Math.floor((96 * 2 ** 20) / (13 * 14 * 65536)))
+  t.equal(maxDigitSources(chain(2)), Math.floor((96 * 2 ** 20) / (6 * 14 * 65536)))
+  t.equal(maxDigitSources(chain(1)), Math.floor((96 * 2 ** 20) / (13 * 14 * 65536)))
 })
 
 t.test('in any circuit every operation is done once, after its operands', async (t) => {

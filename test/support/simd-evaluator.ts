@@ -17,11 +17,12 @@ import {
   emitTimesI,
 } from '../../src/he-ops/simd/operations/elementwise.ts'
 import { emitRelinearisations, emitRotations } from '../../src/he-ops/simd/operations/key-switch.ts'
+import { emitRaises } from '../../src/he-ops/simd/operations/raise.ts'
 import type { ProgramBuilder } from '../../src/he-ops/simd/program/program.ts'
 import { linkProgram, runProgram } from '../../src/he-ops/simd/threads/run.ts'
 import { PairLoader } from '../../src/he-ops/simd/values/pair-loader.ts'
 import { polynomialBytes, type Value } from '../../src/he-ops/simd/values/values.ts'
-import type { PackedRlwe } from '../../src/wire/index.ts'
+import { type PackedRlwe, raiseKeysMissing } from '../../src/wire/index.ts'
 import { emitExactRotation } from './exact-rotation.ts'
 
 /** A ciphertext on the heap of a context, in NTT form, with its level and scale. */
@@ -228,8 +229,14 @@ export function createSimdEvaluator(
     },
 
     raise(a) {
-      laws.raise(use(a))
-      throw new PolyVeilError('KEYS_MISSING', 'There are no keys of an ephemeral secret')
+      const type = laws.raise(use(a))
+      if (!keys) throw raiseKeysMissing()
+      const { raiseKeys } = keys
+      return make(type, (out) =>
+        switched(out, (builder, extended) =>
+          emitRaises(builder, context, [{ source: a.value, keys: raiseKeys, out: extended }]),
+        ),
+      )
     },
 
     free,

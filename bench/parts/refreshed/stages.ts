@@ -7,7 +7,7 @@ import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
 import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import type { PreprocessedImage } from '../../../src/preprocessing/index.ts'
-import { maxRotationSources, type Step, stepsOf } from '../../../src/schedule/steps.ts'
+import { maxDigitSources, type Step, stepsOf } from '../../../src/schedule/steps.ts'
 import { bytesSource } from '../../../src/wire/index.ts'
 import { figure } from '../../harness.ts'
 
@@ -130,7 +130,7 @@ class PhaseClock {
     this.#measured = new Float64Array(ops.length)
     this.#model = targetOf(parameters).costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
     let done = 0
-    for (const batch of stepsOf(circuit, maxRotationSources(parameters))) {
+    for (const batch of stepsOf(circuit, maxDigitSources(parameters))) {
       if (batch.kind === 'return') continue
       done += batch.ops.length
       this.#batches.set(done, batch)

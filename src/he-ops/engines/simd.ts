@@ -1,8 +1,9 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { keyMemory } from '../../schedule/key-memory.ts'
 import { MOST_ENGINE_BYTES } from '../../schedule/limits.ts'
 import type { Engine, EngineKeys, OpenRequest, Session } from '../engine.ts'
-import { SimdEngine, type SimdEngineOptions, SimdKeySet, switchingKeyBytes } from '../simd/index.ts'
+import { SimdEngine, type SimdEngineOptions, SimdKeySet } from '../simd/index.ts'
 import { openSimdSession } from './simd-session.ts'
 
 /** The simd engine: many threads, hybrid key switching, refresh rounds. */
@@ -26,7 +27,7 @@ export class FramedSimdEngine implements Engine {
   }
 
   keyBytes(parameters: CkksParameters, galoisKeys: number): number {
-    return (1 + galoisKeys) * switchingKeyBytes(parameters)
+    return keyMemory(parameters, galoisKeys)
   }
 
   newKeys(parameters: CkksParameters): SimdKeySet {

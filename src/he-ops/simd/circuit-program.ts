@@ -2,7 +2,7 @@ import { conjugationElement, galoisElement } from '../../circuit/keys.ts'
 import { polynomialCounts } from '../../circuit/polynomials.ts'
 import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { maxRotationSources, type Step, type StepKind, stepsOf } from '../../schedule/steps.ts'
+import { maxDigitSources, type Step, type StepKind, stepsOf } from '../../schedule/steps.ts'
 import { Work } from '../../schedule/work.ts'
 import { ExecutionStopped } from '../executor.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
@@ -31,6 +31,7 @@ import {
   type PlainSum,
 } from './operations/elementwise.ts'
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
+import { emitRaises, type Raise } from './operations/raise.ts'
 import type { Dot } from './operations/weighted-sum.ts'
 import type { ProgramBuilder } from './program/program.ts'
 import { type LinkedProgram, linkProgram } from './threads/run.ts'
@@ -61,8 +62,8 @@ export interface CircuitProgram extends LinkedProgram {
  * Compiles a verified circuit to a program on concrete memory. Decided here: the steps, the values that stay
  * in the extended basis, and the address of everything.
  *
- * @param keys of the program, one for each rotation of the circuit and one for conjugation; they must outlive
- *   it
+ * @param keys of the program, one for each rotation of the circuit, one for conjugation, and those of the
+ *   ephemeral secret; they must outlive it
  * @param constants of the circuit, which are encoded when the program first needs them; must outlive the
  *   program
  * @param threads that will run the program; results are the same for any number
@@ -83,7 +84,7 @@ export function compileCircuit(
   egress?: EgressOptions,
   shouldStop: () => boolean = () => false,
 ): CircuitProgram {
-  const order = stepsOf(circuit, maxRotationSources(context.parameters))
+  const order = stepsOf(circuit, maxDigitSources(context.parameters))
   const work = new Work({ ...circuit, specialPrimes: context.parameters.specialPrimes.length })
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
   const scratch = egress ? egressScratch(context, egressLevels(circuit), refreshedLevels(circuit)) : 0
@@ -213,7 +214,8 @@ class CircuitEmitter {
         this.#refresh(ids)
         return
       case 'raise':
-        throw new PolyVeilError('INTERNAL', 'The simd engine does not raise moduli')
+        this.#raise(ids)
+        return
       default:
         kind satisfies never
     }
@@ -326,6 +328,14 @@ class CircuitEmitter {
       }
       work.push({ source: this.#storage.get(op.source), element, key, out })
     })(() => emitRotations(this.#builder, this.#context, work))
+  }
+
+  #raise(ids: readonly ValueId[]): void {
+    const work: Raise[] = []
+    this.#computing(ids, (id, out) => {
+      const source = this.#storage.get(this.#op<'raise'>(id).source)
+      work.push({ source, keys: this.#keys.raiseKeys, out })
+    })(() => emitRaises(this.#builder, this.#context, work))
   }
 
   /**

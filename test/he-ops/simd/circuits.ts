@@ -1,6 +1,7 @@
 import { type CiphertextType, typeLaws } from '../../../src/circuit/laws.ts'
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
+import { raiseBound } from '../../../src/circuit/raise.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../../src/circuit/types.ts'
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { smallCircuit } from '../../circuit/circuits.ts'
@@ -80,6 +81,10 @@ export class CircuitBuilder {
     return this.#push({ kind: 'rescale', source }, this.#laws.rescale(this.#types[source]))
   }
 
+  raise(source: ValueId): ValueId {
+    return this.#push({ kind: 'raise', source }, this.#laws.raise(this.#types[source]))
+  }
+
   dropLevel(source: ValueId, level: number): ValueId {
     return this.#push({ kind: 'dropLevel', source }, this.#laws.dropLevel(this.#types[source], level))
   }
@@ -89,12 +94,14 @@ export class CircuitBuilder {
     const base = smallCircuit()
     const result = this.ops.length - 1
     const ciphertexts = this.ops.filter(({ kind }) => kind === 'input').length
+    const raised = this.ops.filter(({ kind }) => kind === 'raise').length
     const circuit: Circuit = {
       ...base,
       parameters: this.#parameters,
       constants,
       ops: this.ops,
       result,
+      ...(raised > 0 && { raise: { bound: raiseBound(this.#parameters.ring, raised) } }),
       input: {
         ...base.input,
         layout: { ...base.input.layout, ciphertexts },

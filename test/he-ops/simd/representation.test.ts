@@ -170,6 +170,7 @@ const context = await newSimdContext(parameters)
 /** Keys at fictitious addresses: programs are counted here, not run. */
 const nowhere: SimdKeys = {
   relinKey: { address: () => 64 },
+  raiseKeys: { down: { address: () => 64 }, up: { address: () => 64 } },
   galoisKeys: new Map(
     [...STEPS.map((steps) => galoisElement(parameters.ring, steps)), conjugationElement(parameters.ring)].map(
       (element) => [element, { address: () => 64 }],

@@ -22,6 +22,8 @@ export interface PlannedChain {
   readonly base: readonly bigint[]
   /** The primes above the base, which rescaling divides by, the lowest first. */
   readonly levels: readonly bigint[]
+  /** As in `CkksParameters`: the level from which servers raise values. */
+  readonly raiseLevel?: number
 }
 
 /** All data primes, q_0 first. */

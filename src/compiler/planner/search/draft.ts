@@ -1,5 +1,6 @@
 import { galoisKeyCount } from '../../../circuit/keys.ts'
-import { digitCount, MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
+import { ephemeralChain } from '../../../circuit/parameters/ephemeral.ts'
+import { digitCount, type KeySwitchingChain, MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { refreshModulusBits, refreshRounds } from '../../../circuit/refresh.ts'
 import type { Layout, ValueId } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
@@ -193,10 +194,14 @@ function inputPrimes(chain: PlannedChain, restoration: RestorationPlan | undefin
 
 /**
  * Bytes of seeded key-switching keys: one polynomial over all primes for each digit of each key, and the
- * public key.
+ * public key. Where values are raised, there are two keys more, one of them over few primes.
  */
 export function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], galoisKeys: number): number {
-  const primes = dataPrimes(chain)
-  const polynomial = (chain.ring * bitsOf([...primes, ...specialPrimes])) / 8
-  return polynomial * (1 + digitCount({ primes, specialPrimes }) * (galoisKeys + 1))
+  const { ring, raiseLevel } = chain
+  const whole = { primes: dataPrimes(chain), specialPrimes }
+  const polynomialBytes = ({ primes, specialPrimes }: KeySwitchingChain): number =>
+    (ring * bitsOf([...primes, ...specialPrimes])) / 8
+  const key = (of: KeySwitchingChain): number => digitCount(of) * polynomialBytes(of)
+  const raises = raiseLevel === undefined ? 0 : key(ephemeralChain(whole, raiseLevel)) + key(whole)
+  return polynomialBytes(whole) + (galoisKeys + 1) * key(whole) + raises
 }

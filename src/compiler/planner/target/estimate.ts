@@ -1,5 +1,10 @@
 import { galoisKeyCount } from '../../../circuit/keys.ts'
-import { digitCount } from '../../../circuit/parameters/parameters.ts'
+import { ephemeralChain } from '../../../circuit/parameters/ephemeral.ts'
+import {
+  type CkksParameters,
+  digitCount,
+  type KeySwitchingChain,
+} from '../../../circuit/parameters/parameters.ts'
 import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { refreshRounds } from '../../../circuit/refresh.ts'
 import type { Estimate } from '../../../circuit/types.ts'
@@ -34,10 +39,8 @@ export function estimateOf(
   target: Target,
 ): Estimate {
   const { parameters, input, output, refresh } = circuit
-  const { ring, primes, specialPrimes } = parameters
+  const { ring, primes } = parameters
   const galoisKeys = galoisKeyCount(circuit)
-  const keyPolynomials = 1 + digitCount(parameters) * (galoisKeys + 1)
-  const allPrimes = [...primes, ...specialPrimes]
   const refreshed = refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0)
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
   return {
@@ -45,13 +48,23 @@ export function estimateOf(
     ...precision,
     memoryBytes: target.memory(circuit),
     bytes: {
-      keys: keyPolynomials * (packedBytes(ring, allPrimes) + SEED_BYTES),
+      keys: keyBytes(parameters, galoisKeys),
       query: input.layout.ciphertexts * (packed(input.level) + SEED_BYTES),
       refreshUp: refreshed * (packed(parameters.topLevel) + SEED_BYTES),
       refreshDown: refresh ? refreshed * 2 * packed(refresh.level) : 0,
       response: 2 * packed(output.level),
     },
   }
+}
+
+/** The public key, one key switching key for each Galois key and for products, and those of raises. */
+function keyBytes(parameters: CkksParameters, galoisKeys: number): number {
+  const { ring, raiseLevel } = parameters
+  const pairs = (count: number, { primes, specialPrimes }: KeySwitchingChain): number =>
+    count * (packedBytes(ring, [...primes, ...specialPrimes]) + SEED_BYTES)
+  const key = (chain: KeySwitchingChain): number => pairs(digitCount(chain), chain)
+  const raises = raiseLevel === undefined ? 0 : key(ephemeralChain(parameters, raiseLevel)) + key(parameters)
+  return pairs(1, parameters) + (galoisKeys + 1) * key(parameters) + raises
 }
 
 /** Bytes of one polynomial whose residues are packed at their primes' sizes. */

@@ -1,10 +1,17 @@
 import { PolyVeilError } from '../../../errors/index.ts'
-import { type KeySetReader, keysMissing, type PackedRlwe } from '../../../wire/index.ts'
+import { switchingKeyBytes } from '../../../schedule/key-memory.ts'
+import {
+  type KeySetReader,
+  keysMissing,
+  type PackedRlwe,
+  type RaiseKeyName,
+  raiseKeysMissing,
+} from '../../../wire/index.ts'
 import { ExecutionStopped } from '../../executor.ts'
 import type { SimdContext } from '../context.ts'
 import { inlineRunner, type ProgramRunner } from '../threads/run.ts'
 import { KeyLoader } from './key-loader.ts'
-import { type SwitchingKey, switchingKeyBytes } from './switching-key.ts'
+import type { RaiseKeys, SwitchingKey } from './switching-key.ts'
 
 /** Keys that a program reads. */
 export interface SimdKeys {
@@ -15,6 +22,8 @@ export interface SimdKeys {
    * key is permuted once, afterwards.
    */
   readonly galoisKeys: ReadonlyMap<number, SwitchingKey>
+  /** @throws KEYS_MISSING when nothing is raised */
+  readonly raiseKeys: RaiseKeys
 }
 
 /**
@@ -24,8 +33,9 @@ export interface SimdKeys {
 export class SimdKeySet implements SimdKeys {
   readonly #context: SimdContext
   readonly #galoisKeys = new Map<number, SwitchingKey>()
-  /** Addresses of all keys. */
-  readonly #keys: number[] = []
+  /** Bytes of all keys, by address. */
+  readonly #keys = new Map<number, number>()
+  readonly #raiseKeys: { down?: SwitchingKey; up?: SwitchingKey } = {}
   #relinKey: SwitchingKey | undefined
 
   constructor(context: SimdContext) {
@@ -41,13 +51,20 @@ export class SimdKeySet implements SimdKeys {
     return this.#galoisKeys
   }
 
+  get raiseKeys(): RaiseKeys {
+    const { down, up } = this.#raiseKeys
+    if (down && up) return { down, up }
+    throw raiseKeysMissing()
+  }
+
   /** Bytes of kernel memory that the keys take. */
   get bytes(): number {
-    return this.#keys.length * switchingKeyBytes(this.#context.parameters)
+    return [...this.#keys.values()].reduce((sum, bytes) => sum + bytes, 0)
   }
 
   /**
-   * Loads the missing keys one after the other, and checks every residue. Only one call at a time.
+   * Loads the missing keys one after the other, and checks every residue: the relinearisation key, those of
+   * the ephemeral secret if the parameters have a raise level, and Galois keys. Only one call at a time.
    *
    * @param elements Galois elements of a circuit; further keys of the set are not loaded
    * @param runner of the loading programs; by default the calling thread
@@ -63,61 +80,91 @@ export class SimdKeySet implements SimdKeys {
     shouldStop: () => boolean = () => false,
   ): Promise<void> {
     const wanted = this.#wanted(reader, elements)
-    const loader = new KeyLoader(this.#context, runner)
+    const loaders = this.#loaders(wanted, runner)
     try {
       let next = wanted[0]?.read()
-      for (const [i, { element, keep }] of wanted.entries()) {
+      for (const [i, { context, element, keep }] of wanted.entries()) {
         const pairs = await next
         if (shouldStop()) throw new ExecutionStopped(0)
         // Read ahead, while this key is loaded.
         next = wanted[i + 1]?.read()
         next?.catch(() => {})
-        keep(await this.#loadKey(loader, pairs, element))
+        keep(await this.#loadKey(context, loaders.get(context)!, pairs, element))
       }
     } finally {
-      loader.free()
+      for (const loader of loaders.values()) loader.free()
     }
   }
 
   free(): void {
-    for (const key of this.#keys.splice(0)) this.#context.heap.free(key)
+    for (const key of this.#keys.keys()) this.#context.heap.free(key)
+    this.#keys.clear()
     this.#galoisKeys.clear()
     this.#relinKey = undefined
+    this.#raiseKeys.down = undefined
+    this.#raiseKeys.up = undefined
   }
 
-  /** The keys to load, including the relinearisation key. */
+  /** A loader for each context of the keys. Their memory is allocated before that of the keys. */
+  #loaders(wanted: readonly WantedKey[], runner: ProgramRunner): ReadonlyMap<SimdContext, KeyLoader> {
+    const contexts = [...new Set(wanted.map(({ context }) => context))]
+    return this.#context.heap.attempt(
+      () => new Map(contexts.map((context) => [context, new KeyLoader(context, runner)])),
+    )
+  }
+
+  /** The keys to load. */
   #wanted(reader: KeySetReader, elements: readonly number[]): WantedKey[] {
     const present = new Set(reader.galoisElements)
     const missing = elements.filter((element) => !present.has(element))
     if (missing.length > 0) throw keysMissing(missing)
+    const context = this.#context
     const wanted: WantedKey[] = elements
       .filter((element) => !this.#galoisKeys.has(element))
       .map((element) => ({
+        context,
         element,
         read: () => reader.packedGaloisKey(element),
         keep: (key) => this.#galoisKeys.set(element, key),
       }))
-    if (this.#relinKey === undefined) {
-      wanted.unshift({
-        element: 1,
-        read: () => reader.packedRelinKey(),
-        keep: (key) => {
-          this.#relinKey = key
-        },
-      })
-    }
-    return wanted
+    return [...this.#wantedRelinKey(reader), ...this.#wantedRaiseKeys(reader), ...wanted]
   }
 
-  async #loadKey(loader: KeyLoader, pairs: readonly PackedRlwe[], element: number): Promise<SwitchingKey> {
-    const { galois, heap, limbBytes, moduli, parameters, ring } = this.#context
+  #wantedRelinKey(reader: KeySetReader): WantedKey[] {
+    if (this.#relinKey !== undefined) return []
+    const keep = (key: SwitchingKey): void => {
+      this.#relinKey = key
+    }
+    return [{ context: this.#context, element: 1, read: () => reader.packedRelinKey(), keep }]
+  }
+
+  #wantedRaiseKeys(reader: KeySetReader): WantedKey[] {
+    const { ephemeral } = this.#context
+    if (ephemeral === undefined) return []
+    const wanted = (name: RaiseKeyName, context: SimdContext): WantedKey[] => {
+      if (this.#raiseKeys[name] !== undefined) return []
+      const keep = (key: SwitchingKey): void => {
+        this.#raiseKeys[name] = key
+      }
+      return [{ context, element: 1, read: () => reader.packedRaiseKey(name), keep }]
+    }
+    return [...wanted('down', ephemeral), ...wanted('up', this.#context)]
+  }
+
+  async #loadKey(
+    { galois, heap, limbBytes, moduli, parameters, ring }: SimdContext,
+    loader: KeyLoader,
+    pairs: readonly PackedRlwe[],
+    element: number,
+  ): Promise<SwitchingKey> {
     const table = element === 1 ? undefined : galois.table(inverseElement(element, ring))
-    const base = heap.allocate(switchingKeyBytes(parameters))
+    const bytes = switchingKeyBytes(parameters)
+    const base = heap.allocate(bytes)
     const address = (j: number, p: number, index: number): number =>
       base + ((2 * j + p) * moduli.length + index) * limbBytes
     try {
       await loader.load(pairs, { address }, table)
-      this.#keys.push(base)
+      this.#keys.set(base, bytes)
       return { address }
     } catch (error) {
       heap.free(base)
@@ -128,6 +175,8 @@ export class SimdKeySet implements SimdKeys {
 
 /** A key that is to be loaded. */
 interface WantedKey {
+  /** The context of its primes. */
+  readonly context: SimdContext
   /** The Galois element of the automorphism whose inverse permutes the key; 1 for no permutation. */
   readonly element: number
   read(): Promise<readonly PackedRlwe[]>

@@ -1,18 +1,13 @@
-import { type CkksParameters, digitCount } from '../../../circuit/parameters/parameters.ts'
+import type { RaiseKeyName } from '../../../wire/index.ts'
 
 /**
  * A key switching key in kernel memory, in Montgomery form and NTT form: a pair of polynomials for each
  * digit.
  */
 export interface SwitchingKey {
-  /** Address of polynomial `p` of digit j's pair modulo `SimdContext.moduli[index]`. */
+  /** Address of polynomial `p` of digit j's pair modulo `moduli[index]` of the key's context. */
   address(j: number, p: number, index: number): number
 }
 
-/** Bytes of one key switching key in kernel memory. */
-export const switchingKeyBytes = (parameters: CkksParameters): number =>
-  2 *
-  digitCount(parameters) *
-  (parameters.primes.length + parameters.specialPrimes.length) *
-  4 *
-  parameters.ring
+/** The keys of the ephemeral secret. That of `down` is in the context `SimdContext.ephemeral`. */
+export type RaiseKeys = Readonly<Record<RaiseKeyName, SwitchingKey>>

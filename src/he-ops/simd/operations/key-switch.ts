@@ -103,21 +103,56 @@ export interface Relinearisation {
  * @param work at least one product; all have one level, and are unchanged
  * @param form of the digits
  */
-export function emitRelinearisations(
+export const emitRelinearisations = (
   builder: ProgramBuilder,
   context: SimdContext,
   work: readonly Relinearisation[],
+  form?: DigitForm,
+): void =>
+  emitKeySwitches(
+    builder,
+    context,
+    work.map(({ source: { polynomials }, key, out }) => ({
+      polynomial: polynomials[2],
+      added: polynomials.slice(0, 2),
+      key,
+      out,
+    })),
+    form,
+  )
+
+/** The switch of one polynomial to another secret; its result stays extended. */
+export interface KeySwitch {
+  /** Address of the polynomial. */
+  readonly polynomial: number
+  /** Addresses of polynomials that are added to the first of the result, or to both. */
+  readonly added: readonly number[]
+  readonly key: SwitchingKey
+  /** Extended, two polynomials, with the data primes of the polynomial. */
+  readonly out: Value
+}
+
+/**
+ * Switches polynomials to the secret that their key encrypts under, and adds others.
+ *
+ * @param work at least one switch; all have one level, and are unchanged
+ * @param form of the digits
+ */
+export function emitKeySwitches(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  work: readonly KeySwitch[],
   form?: DigitForm,
 ): void {
   const decompositions = emitDecompositions(
     builder,
     context,
-    work.map(({ source }) => source.polynomials[2]),
-    work[0].source.primes,
+    work.map(({ polynomial }) => polynomial),
+    work[0].out.primes,
     form,
   )
   builder.phase(
-    work.flatMap(({ source, key, out }, i) =>
+    work.flatMap(({ added, key, out }, i) =>
       out.polynomials.flatMap((target, p) =>
         limbs(context, out).map(
           ({ place, index }): Item =>
@@ -125,7 +160,7 @@ export function emitRelinearisations(
               const { limbBytes, moduli, ring } = context
               const { q, inverse, chunk } = moduli[index]
               const digits = decompositions[i]
-              const timesP = place < source.primes ? [source.polynomials[p]] : []
+              const timesP = place < out.primes ? added.slice(p, p + 1) : []
               const terms = switchTerms(builder, context, { digits, key, p, place, index, timesP })
               call('dot', {
                 out: target + place * limbBytes,

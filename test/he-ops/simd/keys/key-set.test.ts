@@ -7,9 +7,10 @@ import { createSealContext } from '../../../../src/he-ops/seal/context.ts'
 import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
 import type { SimdContext } from '../../../../src/he-ops/simd/context.ts'
 import { inverseElement, SimdKeySet } from '../../../../src/he-ops/simd/keys/key-set.ts'
-import { type SwitchingKey, switchingKeyBytes } from '../../../../src/he-ops/simd/keys/switching-key.ts'
+import type { SwitchingKey } from '../../../../src/he-ops/simd/keys/switching-key.ts'
 import { inlineRunner } from '../../../../src/he-ops/simd/threads/run.ts'
 import { ThreadPool } from '../../../../src/he-ops/simd/threads/thread-pool.ts'
+import { keyMemory, switchingKeyBytes } from '../../../../src/schedule/key-memory.ts'
 import {
   type ByteSource,
   bytesSource,
@@ -19,6 +20,7 @@ import {
   type SeededRlwe,
   writeKeySet,
 } from '../../../../src/wire/index.ts'
+import { raising } from '../../../support/raising.ts'
 import { collect, distinctPair, saturate } from '../../../wire/fixtures.ts'
 import { REJECTING_PRIME, rejectingSeed } from '../../kernels/rejecting.ts'
 import { expanded } from '../../seal/exact.ts'
@@ -51,6 +53,7 @@ const rotated = new Map(elements.map((element, i) => [element, switchingKey(100 
 const last = rotated.get(elements[2])!
 last[0] = { c0: last[0].c0, seed: rejectingSeed() }
 
+const raisingParameters = raising(parameters, 1)
 const downShape = { ring: RING, primes: [...all.slice(0, 2), all[3]] }
 const raiseKeys = {
   down: [distinctPair(downShape, 600), { ...distinctPair(downShape, 610), seed: rejectingSeed() }],
@@ -67,13 +70,19 @@ const frame = await collect(writeKeySet(parameters, elements, maker))
 const ctx = createSealContext(await loadSeal(), parameters)
 t.teardown(() => ctx.delete())
 
-/** Whether a loaded key equals its pairs by the definition. */
-function isKey(context: SimdContext, key: SwitchingKey, pairs: readonly SeededRlwe[], element: number) {
+/** Whether a loaded key equals its pairs by the definition. @param seal context of the key's primes */
+function isKey(
+  context: SimdContext,
+  key: SwitchingKey,
+  pairs: readonly SeededRlwe[],
+  element: number,
+  seal = ctx,
+) {
   const order = automorphismOrder(RING, inverseElement(element, RING))
   return pairs.every((pair, j) => {
-    const { c0, c1 } = expanded(ctx, pair)
+    const { c0, c1 } = expanded(seal, pair)
     return [c0, c1].every((polynomial, p) =>
-      all.every((prime, i) => {
+      context.moduli.every(({ prime }, i) => {
         const found = context.heap.words(key.address(j, p, i), RING)
         return found.every(
           (word, b) => BigInt(word) === (polynomial[i * RING + order[b]] * 2n ** 32n) % prime,
@@ -110,6 +119,46 @@ for (const threads of [1, 2, 3]) {
     keys.free()
     t.equal(used - heap.used, 4 * switchingKeyBytes(parameters), 'nothing but keys takes memory')
     t.equal(keys.bytes, 0)
+  })
+}
+
+for (const threads of [1, 2]) {
+  t.test(`keys of the ephemeral secret, loaded by ${threads} threads`, async (t) => {
+    const context = await newSimdContext(raisingParameters)
+    const { heap } = context
+    const pool = await ThreadPool.create(heap.memory, context.kernels, threads)
+    const sealDown = createSealContext(await loadSeal(), context.ephemeral!.parameters)
+    t.teardown(() => {
+      sealDown.delete()
+      return pool.close()
+    })
+    const frame = await collect(writeKeySet(raisingParameters, elements, maker))
+    const reader = await openKeySet(raisingParameters, bytesSource(frame))
+    const keys = new SimdKeySet(context)
+    t.throws(() => keys.raiseKeys, { code: 'KEYS_MISSING' })
+    // The table of an automorphism stays.
+    context.galois.table(inverseElement(first, RING))
+    const { used } = heap
+    await keys.load(reader, [first], pool)
+    const { down, up } = keys.raiseKeys
+    t.ok(isKey(context.ephemeral!, down, raiseKeys.down, 1, sealDown))
+    t.ok(isKey(context, up, raiseKeys.up, 1))
+    t.notOk(isKey(context, up, relinKey, 1), 'another key is noticed')
+    t.equal(keys.bytes, 3 * switchingKeyBytes(parameters) + 2 * 2 * 3 * 4 * RING)
+    t.equal(keys.bytes, keyMemory(raisingParameters, 1))
+    t.equal(heap.used - used, keys.bytes)
+    await keys.load(reader, [first], pool)
+    t.equal(keys.raiseKeys.up, up, 'what is there is not loaded again')
+    keys.free()
+    t.equal(heap.used, used)
+    t.throws(() => keys.raiseKeys, { code: 'KEYS_MISSING' })
+
+    const { at, pairBytes } = keySetLayout(raisingParameters, elements.length).raiseKeys!.down
+    saturate(frame, 8 * (at + 2 * pairBytes - 68) - 30, 30)
+    const forged = await openKeySet(raisingParameters, { ...bytesSource(frame), verified: true })
+    await t.rejects(keys.load(forged, [first], pool), { code: 'TENSOR_MALFORMED', facts: { prime: 2 } })
+    keys.free()
+    t.equal(heap.used, used, 'nothing is left behind')
   })
 }
 
