@@ -3,10 +3,12 @@ import { conjugationElement, galoisElement } from '../../circuit/keys.ts'
 import { type CiphertextType, typeLaws } from '../../circuit/laws.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { raiseKeysMissing } from '../../wire/index.ts'
 import { type Evaluator, noClient } from '../backend.ts'
 import { ConstantSource, type ConstantSourceOptions } from './constants.ts'
 import type { SealContext } from './context.ts'
 import type { EvaluationKeys } from './keys/index.ts'
+import { raiseModulus } from './raise.ts'
 import { guarded } from './runtime.ts'
 
 export type SealEvaluator = Evaluator<Ciphertext> & {
@@ -173,8 +175,10 @@ export function createSealEvaluator(
     },
 
     raise(a) {
-      laws.raise(typeOf(a))
-      throw new PolyVeilError('CONFIG_INVALID', 'The seal backend does not raise moduli')
+      const type = laws.raise(typeOf(a))
+      const raiseKeys = keys?.raiseKeys
+      if (raiseKeys === undefined) throw raiseKeysMissing()
+      return make((out) => raiseModulus(ctx, raiseKeys, a, out), type)
     },
 
     free: (a) => a.delete(),

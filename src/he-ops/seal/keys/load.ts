@@ -1,9 +1,21 @@
 import type { GaloisKeys, PublicKey, RelinKeys } from 'node-seal'
-import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
-import { digitSize } from '../../../circuit/parameters/parameters.ts'
+import { ephemeralChain } from '../../../circuit/parameters/ephemeral.ts'
+import {
+  type CkksParameters,
+  digitSize,
+  ephemeralParameters,
+  type KeySwitchingChain,
+} from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
-import { type ByteSource, type KeySetReader, keysMissing, openKeySet } from '../../../wire/index.ts'
-import type { SealContext } from '../context.ts'
+import {
+  type ByteSource,
+  type KeySetReader,
+  keysMissing,
+  openKeySet,
+  type Rlwe,
+} from '../../../wire/index.ts'
+import { createSealContext, type SealContext } from '../context.ts'
+import type { SealRaiseKeys } from '../raise.ts'
 import { type Deletable, guarded } from '../runtime.ts'
 import { ciphertextToSeal, keyLevel, switchingKeyToSeal } from '../serialization/serialization.ts'
 
@@ -37,6 +49,8 @@ export interface EvaluationKeys {
   readonly publicKey: PublicKey
   readonly relinKeys: RelinKeys
   readonly galoisKeys: GaloisKeySource
+  /** Absent where nothing is raised, and with several special primes. */
+  readonly raiseKeys?: SealRaiseKeys
   /** Heap bytes of the keys' residues. */
   readonly bytes: number
   delete(): void
@@ -70,10 +84,12 @@ export async function loadKeySet(
     const relinKeys = await loader.relinKeys()
     const galoisKeys = new Map<number, GaloisKeys>()
     for (const element of wanted) galoisKeys.set(element, await loader.galoisKey(element))
+    const raiseKeys = await loader.raiseKeys()
     return {
       publicKey,
       relinKeys,
       galoisKeys: singleKeys(galoisKeys),
+      ...(raiseKeys && { raiseKeys }),
       bytes: heapBytes(ctx.parameters, galoisKeys.size),
       delete: loader.free,
     }
@@ -88,16 +104,28 @@ function keyLoader(ctx: SealContext, reader: KeySetReader) {
   const { seal, context, parameters } = ctx
   const level = keyLevel(ctx)
   const owned: Deletable[] = []
-  const load = <K extends Loadable>(key: K, bytes: Uint8Array): K => {
+  const load = <K extends Loadable>(key: K, bytes: Uint8Array, into = context): K => {
     owned.push(key)
-    guarded(seal, () => key.loadFromArray(context, bytes))
+    guarded(seal, () => key.loadFromArray(into, bytes))
     return key
+  }
+  const asRelinKeys = (pairs: readonly Rlwe[], into = ctx): RelinKeys => {
+    const bytes = switchingKeyToSeal(keyLevel(into), pairs, { vectors: 1, vector: 0 })
+    return load(new seal.RelinKeys(), bytes, into.context)
   }
   return {
     publicKey: async () => load(new seal.PublicKey(), ciphertextToSeal(level, await reader.publicKey(), 1)),
-    async relinKeys() {
-      const bytes = switchingKeyToSeal(level, await reader.relinKey(), { vectors: 1, vector: 0 })
-      return load(new seal.RelinKeys(), bytes)
+    relinKeys: async () => asRelinKeys(await reader.relinKey()),
+    async raiseKeys(): Promise<SealRaiseKeys | undefined> {
+      const restricted = ephemeralParameters(parameters)
+      if (restricted === undefined) return undefined
+      const ephemeral = createSealContext(seal, restricted)
+      owned.push(ephemeral)
+      return {
+        ephemeral,
+        down: asRelinKeys(await reader.raiseKey('down'), ephemeral),
+        up: asRelinKeys(await reader.raiseKey('up')),
+      }
     },
     async galoisKey(element: number) {
       const place = { vectors: parameters.ring, vector: (element - 1) / 2 }
@@ -105,7 +133,7 @@ function keyLoader(ctx: SealContext, reader: KeySetReader) {
       return load(new seal.GaloisKeys(), bytes)
     },
     free() {
-      for (const object of owned.splice(0)) object.delete()
+      for (const object of owned.splice(0).reverse()) object.delete()
     },
   }
 }
@@ -115,12 +143,21 @@ interface Loadable extends Deletable {
 }
 
 /**
- * Heap of a public key and 1 + `galoisKeys` key switching keys: two polynomials of 8-byte residues for the
- * public key and for each of SEAL's digits, which have one prime each.
+ * Heap of a public key, 1 + `galoisKeys` key switching keys, and the keys of the ephemeral secret: two
+ * polynomials of 8-byte residues for the public key and for each of SEAL's digits, which have one prime each.
  */
-export function heapBytes({ ring, primes, specialPrimes }: CkksParameters, galoisKeys: number): number {
-  // SEAL has one special prime, and takes the other ones for data primes.
-  const digits = primes.length + specialPrimes.length - 1
-  const pairs = 1 + (1 + galoisKeys) * digits
-  return pairs * 2 * (primes.length + specialPrimes.length) * ring * 8
+export function heapBytes(parameters: CkksParameters, galoisKeys: number): number {
+  const { ring, raiseLevel } = parameters
+  const keys = 1 + galoisKeys + (raiseLevel === undefined ? 0 : 1)
+  const own = pairsBytes(ring, parameters, 1 + keys * digitsOf(parameters))
+  if (raiseLevel === undefined) return own
+  const down = ephemeralChain(parameters, raiseLevel)
+  return own + pairsBytes(ring, down, digitsOf(down))
 }
+
+/** SEAL has one special prime, and takes the other ones for data primes. */
+const digitsOf = ({ primes, specialPrimes }: KeySwitchingChain): number =>
+  primes.length + specialPrimes.length - 1
+
+const pairsBytes = (ring: number, { primes, specialPrimes }: KeySwitchingChain, pairs: number): number =>
+  pairs * 2 * (primes.length + specialPrimes.length) * ring * 8

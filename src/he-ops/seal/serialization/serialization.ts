@@ -47,13 +47,14 @@ export const keyLevel = ({ parameters, keyIdBytes }: SealContext): SealLevel => 
 })
 
 const ciphertextBytes = (level: PolynomialShape, seeded: boolean): number =>
-  OBJECT_HEADER_BYTES +
-  CIPHERTEXT_FIELDS_BYTES +
-  dynArrayBytes(polynomialHalves(level) * (seeded ? 1 : 2)) +
-  (seeded ? SEED_OBJECT_BYTES : 0)
+  seeded ? polynomialsBytes(level, 1) + SEED_OBJECT_BYTES : polynomialsBytes(level, 2)
+
+/** Bytes of a Ciphertext with so many polynomials written out. */
+const polynomialsBytes = (level: PolynomialShape, polynomials: number): number =>
+  OBJECT_HEADER_BYTES + CIPHERTEXT_FIELDS_BYTES + dynArrayBytes(polynomialHalves(level) * polynomials)
 
 /** The numbers of a polynomial: values at the roots, or coefficients. */
-type PolynomialForm = 'ntt' | 'coefficients'
+export type PolynomialForm = 'ntt' | 'coefficients'
 
 /** A pair as SEAL's Ciphertext (or PublicKey) of two polynomials. Residues must have been checked. */
 export function ciphertextToSeal(
@@ -75,16 +76,39 @@ function writeCiphertext(
   form: PolynomialForm = 'ntt',
 ): void {
   writer.header(ciphertextBytes(level, isSeeded(rlwe)))
+  writeCiphertextFields(writer, level, 2, scale, form)
+  if (!isSeeded(rlwe)) writer.dynArray(rlwe.c0, rlwe.c1)
+  else writer.dynArray(rlwe.c0).header(SEED_OBJECT_BYTES).raw([SEED_BLAKE2XB]).raw(rlwe.seed)
+}
+
+function writeCiphertextFields(
+  writer: SealWriter,
+  level: SealLevel,
+  polynomials: number,
+  scale: number,
+  form: PolynomialForm,
+): void {
   writer
     .raw(level.id)
     .raw([form === 'ntt' ? 1 : 0])
-    .u64(2)
+    .u64(polynomials)
     .u64(level.ring)
     .u64(level.primes.length)
     .f64(scale)
     .u64(1)
-  if (!isSeeded(rlwe)) writer.dynArray(rlwe.c0, rlwe.c1)
-  else writer.dynArray(rlwe.c0).header(SEED_OBJECT_BYTES).raw([SEED_BLAKE2XB]).raw(rlwe.seed)
+}
+
+/** Any number of polynomials as SEAL's Ciphertext. Residues must have been checked. */
+export function polynomialsToSeal(
+  level: SealLevel,
+  polynomials: readonly Polynomial[],
+  scale: number,
+  form: PolynomialForm,
+): Uint8Array {
+  const length = polynomialsBytes(level, polynomials.length)
+  const writer = new SealWriter(length).header(length)
+  writeCiphertextFields(writer, level, polynomials.length, scale, form)
+  return writer.dynArray(...polynomials).bytes
 }
 
 /** A seeded Ciphertext (or PublicKey) that node-seal has made. */
