@@ -52,7 +52,7 @@ export interface EmitOptions {
 export function emit(candidate: FittingCandidate, options: EmitOptions): LoweredCircuit | undefined {
   const { graph, chain, special, plan } = candidate
   const levels = restoredLevelsOf(candidate)
-  const parameters = parametersOf(chain, special, levels?.raise)
+  const parameters = parametersOf(chain, special)
   const slots = imageSlots(parameters.ring, plan.batch)
   const inputLevel = levels?.network ?? parameters.topLevel
   const builder = new CircuitBuilder(

@@ -34,16 +34,12 @@ export const bitsOf = (primes: readonly bigint[]): number =>
   primes.reduce((bits, prime) => bits + Math.log2(Number(prime)), 0)
 
 /** The checked parameters of a plan. */
-export const parametersOf = (
-  chain: PlannedChain,
-  special: readonly bigint[],
-  raiseLevel?: number,
-): CkksParameters =>
+export const parametersOf = (chain: PlannedChain, special: readonly bigint[]): CkksParameters =>
   checkParameters({
     ring: chain.ring,
     primes: dataPrimes(chain).map(String),
     specialPrimes: special.map(String),
-    ...(raiseLevel !== undefined && { raiseLevel }),
+    ...(chain.raiseLevel !== undefined && { raiseLevel: chain.raiseLevel }),
   })
 
 /** Number of levels of a draft, more than any circuit needs. */

@@ -61,7 +61,8 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
   if (refresh) for (let l = DRAFT_LEVELS; l > level; l--) draftChain.choose(l, levelBits)
   const finished = draftChain.finish(level, baseBits, sizes)
   if (finished === undefined) return []
-  const { chain, left } = finished
+  const { left } = finished
+  const chain = levels ? { ...finished.chain, raiseLevel: finished.chain.base.length - 1 } : finished.chain
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
   const { counts, statistics, layers, noiseSources, entering, noiseSourceOf } = builder
@@ -179,7 +180,7 @@ function candidate(
     refreshBytes,
     seconds: sumSeconds(seconds, counts),
     groups: interleaveGroups(body, seconds),
-    keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops }) + Number(restoration !== undefined)),
+    keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
     precisionBits: precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation),
     excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
