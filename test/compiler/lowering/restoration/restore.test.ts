@@ -1,0 +1,109 @@
+import t from 'tap'
+import type { Circuit, Op } from '../../../../src/circuit/types.ts'
+import { verifyCircuit } from '../../../../src/circuit/verify.ts'
+import {
+  errorOf,
+  message,
+  type RestorationChoices,
+  restorationCircuit,
+  restorationParameters,
+  restoredInClear,
+  withOp,
+} from './restored.ts'
+
+const DIRECT = { babySteps: 'direct', giantSteps: 'direct' } as const
+
+const CASES: readonly (readonly [ring: number, choices: RestorationChoices])[] = [
+  [512, { stages: [4, 4] }],
+  [1024, { stages: [3, 3, 3] }],
+  [1024, { stages: [5, 4], rotations: DIRECT }],
+  [2048, { stages: [3, 3, 2, 2], rangeBits: 13 }],
+]
+
+for (const [ring, choices] of CASES) {
+  t.test(
+    `ring ${ring}, stages ${choices.stages.join(' ')}: a value comes back at the network's level`,
+    async (t) => {
+      const parameters = restorationParameters(ring, choices)
+      const { circuit, restorer } = restorationCircuit(parameters, choices)
+      const slots = message(ring / 2)
+      const exact = errorOf(restoredInClear(circuit, slots, 'none'), slots)
+      t.ok(exact.rms < 2 ** -18.5, `rms of the sine's deviation 2^${Math.log2(exact.rms)}`)
+      const noisy = errorOf(restoredInClear(circuit, slots, 'model'), slots)
+      const stated = Math.sqrt(restorer.errorVariance(ring / 2, 1))
+      const ratio = Math.log2(stated / noisy.rms)
+      t.ok(ratio > -0.3 && ratio < 2, `the stated error is 2^${ratio} of the one with noise`)
+      t.equal(circuit.output.level, restorer.shape.levels.network)
+      t.ok(
+        circuit.output.scale > 2 ** 33 && circuit.output.scale < 2 ** 39,
+        'the scale serves the next layers',
+      )
+    },
+  )
+}
+
+const SMALL: RestorationChoices = { stages: [3, 3, 2] }
+const small = restorationParameters(512, SMALL)
+const { circuit, restorer } = restorationCircuit(small, SMALL)
+const slots = message(256)
+
+t.test('the circuit keeps all laws but those of the ring', async (t) => {
+  t.throws(() => verifyCircuit({ ...circuit, raise: undefined }), /does not bound the values that it raises/)
+  t.throws(
+    () => verifyCircuit({ ...circuit, raise: { bound: 8 } }),
+    /beyond their bound with a chance of 2\^-\d/,
+    'a bound that is too small',
+  )
+})
+
+t.test('rotations need two keys for each group, whichever transform', async (t) => {
+  const steps = new Set(circuit.ops.flatMap((op) => (op.kind === 'rotate' ? [op.steps] : [])))
+  t.equal(steps.size, 2 * SMALL.stages.length)
+  t.equal(circuit.ops.filter(({ kind }) => kind === 'relinearise').length, 24)
+  t.equal(circuit.ops.filter(({ kind }) => kind === 'raise').length, 1)
+})
+
+t.test('larger messages are less precise, and the stated error says so', async (t) => {
+  for (const deviation of [0.25, 4]) {
+    const large = message(256, deviation)
+    const { rms } = errorOf(restoredInClear(circuit, large, 'none'), large)
+    const stated = Math.sqrt(restorer.errorVariance(256, deviation))
+    t.ok(rms < 1.1 * stated, `deviation ${deviation}: ${rms} of ${stated}`)
+  }
+})
+
+t.test('a message beyond the range comes back wrong', async (t) => {
+  const real = slots.real.slice()
+  real[7] = 0.4 * 2 ** 12
+  const large = { ...slots, real }
+  const back = restoredInClear(circuit, large, 'none')
+  t.ok(Math.abs(back.real[7] - real[7]) > 1000)
+  t.ok(Math.abs(back.real[8] - real[8]) < 1e-4, 'others are unharmed')
+})
+
+/** The first operation of a kind that `is` holds for, changed. */
+function planted<K extends Op['kind']>(kind: K, change: (op: Extract<Op, { kind: K }>) => Op): Circuit {
+  const id = circuit.ops.findIndex((op) => op.kind === kind)
+  return withOp(circuit, id, change(circuit.ops[id] as Extract<Op, { kind: K }>))
+}
+
+t.test('planted faults are seen', async (t) => {
+  const error = (faulty: Circuit): number => errorOf(restoredInClear(faulty, slots, 'none'), slots).rms
+  t.ok(error(circuit) < 2 ** -18)
+  const { slots: count } = small
+  t.ok(
+    error(planted('rotate', (op) => ({ ...op, steps: count - op.steps }))) > 0.1,
+    'a rotation the other way',
+  )
+  const other = planted('dot', (op) => op)
+  const id = circuit.ops.findIndex((op) => op.kind === 'dot' && op.terms.length > 2)
+  const dot = circuit.ops[id] as Extract<Op, { kind: 'dot' }>
+  const [first, second, ...rest] = dot.terms
+  const exchanged = [
+    { ...first, constant: second.constant },
+    { ...second, constant: first.constant },
+    ...rest,
+  ]
+  t.ok(error(withOp(other, id, { ...dot, terms: exchanged })) > 0.1, "two diagonals in each other's places")
+  t.ok(error(planted('conjugate', (op) => ({ ...op, kind: 'timesI' }))) > 0.1, 'no conjugation')
+})
