@@ -1,3 +1,4 @@
+import { EPHEMERAL_WEIGHT, ephemeralChain } from '../circuit/parameters/ephemeral.ts'
 import { type CkksParameters, digitCount, digitRange, digitSize } from '../circuit/parameters/parameters.ts'
 
 // Standard deviations of the noise that CKKS operations add, in the slots and in units of 1 / scale: divide
@@ -20,7 +21,14 @@ const TERNARY_VARIANCE = 2 / 3
 /** Rounding to integers. */
 const ROUNDING_VARIANCE = 1 / 12
 
+/** Digits that are centred, and digits from 0 on, each divided by its modulus. */
+const CENTRED_VARIANCE = 1 / 12
+const POSITIVE_VARIANCE = 1 / 3
+
 type Ring = Pick<CkksParameters, 'ring'>
+
+/** The parts of parameters that key switching depends on. */
+type SwitchingParameters = Pick<CkksParameters, 'ring' | 'primes' | 'specialPrimes'>
 
 /** Deviation in each part of the slots of a polynomial whose N coefficients have the given deviation. */
 export const slotDeviation = ({ ring }: Ring, coefficientDeviation: number): number =>
@@ -75,20 +83,43 @@ const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ri
  *
  * @param level level of the ciphertext, which decides how many digits there are
  */
-export function keySwitchingNoise(
-  parameters: Pick<CkksParameters, 'ring' | 'primes' | 'specialPrimes'>,
-  level: number,
-): number {
+export function keySwitchingNoise(parameters: SwitchingParameters, level: number): number {
+  const digit = digitSize(parameters) === 1 ? POSITIVE_VARIANCE : CENTRED_VARIANCE
+  const variance = divisionVariance(parameters) + switchingVariance(parameters, level, digit)
+  return slotDeviation(parameters, Math.sqrt(variance))
+}
+
+/**
+ * The raise of a modulus: a key switch to the ephemeral secret, with centred digits of one prime and one
+ * special prime, and one back at the highest level. The rounding after the first is multiplied by the
+ * ephemeral secret, which has few coefficients. Digits of the second switch are no larger than the modulus of
+ * the raise level, so that the formula is a bound where their own moduli are larger.
+ *
+ * @param level from which values are raised
+ */
+export function raisingNoise(parameters: SwitchingParameters, level: number): number {
+  const { ring, primes } = parameters
+  const down =
+    ROUNDING_VARIANCE * (1 + EPHEMERAL_WEIGHT) +
+    switchingVariance({ ring, ...ephemeralChain(parameters, level) }, level, CENTRED_VARIANCE)
+  const up = keySwitchingNoise(parameters, primes.length - 1)
+  return Math.hypot(slotDeviation(parameters, Math.sqrt(down)), up)
+}
+
+/**
+ * Variance of the sum of digits times errors, divided by P.
+ * @param digit variance of a digit divided by its modulus
+ */
+function switchingVariance(parameters: SwitchingParameters, level: number, digit: number): number {
   const { ring, primes, specialPrimes } = parameters
   const special = product(specialPrimes)
-  const digitVariance = digitSize(parameters) === 1 ? 1 / 3 : 1 / 12
-  let variance = divisionVariance(parameters)
+  let variance = 0
   for (let j = 0; j < digitCount(parameters, level); j++) {
     const { start, end } = digitRange(parameters, j, level)
     const ratio = product(primes.slice(start, end)) / special
-    variance += ring * digitVariance * ratio ** 2 * ERROR_VARIANCE
+    variance += ring * digit * ratio ** 2 * ERROR_VARIANCE
   }
-  return slotDeviation(parameters, Math.sqrt(variance))
+  return variance
 }
 
 const product = (primes: readonly bigint[]): number => primes.reduce((all, prime) => all * Number(prime), 1)

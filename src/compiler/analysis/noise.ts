@@ -2,6 +2,7 @@ import type { Op, Term, ValueId } from '../../circuit/types.ts'
 import {
   encodingNoise,
   keySwitchingNoise,
+  raisingNoise,
   refreshNoise,
   roundingNoise,
   symmetricEncryptionNoise,
@@ -109,7 +110,8 @@ function incomingVariance(
     }
     const before = (operand: ValueId): number =>
       noiseSourceOf[operand] === noiseSourceOf[id] || isShared[operand] === 1 ? variances[operand] : 0
-    variances[id] = varianceOf(op, before, statistics, parameters, ofSwitching)
+    const levelOf = (operand: ValueId): number => ops[operand].level
+    variances[id] = varianceOf(op, before, levelOf, statistics, parameters, ofSwitching)
     if (op.kind === 'dot') sameDot.set(op.terms, id)
   })
   return variances
@@ -127,6 +129,7 @@ function memoised(of: (level: number) => number): (level: number) => number {
 function varianceOf(
   op: Op,
   before: (operand: ValueId) => number,
+  levelOf: (operand: ValueId) => number,
   constants: readonly ConstantStatistics[],
   parameters: NoiseParameters,
   ofSwitching: (level: number) => number,
@@ -139,8 +142,9 @@ function varianceOf(
     case 'rotate':
     case 'conjugate':
     case 'relinearise':
-    case 'raise':
       return before(op.source) + (ofSwitching(op.level) / op.scale) ** 2
+    case 'raise':
+      return before(op.source) + (raisingNoise(parameters, levelOf(op.source)) / op.scale) ** 2
     case 'rescale':
       return before(op.source) + (roundingNoise(parameters) / op.scale) ** 2
     case 'addPlain': {

@@ -18,6 +18,7 @@ import {
   complexEncodingNoise,
   encodingNoise,
   keySwitchingNoise,
+  raisingNoise,
   refreshNoise,
   roundingNoise,
   symmetricEncryptionNoise,
@@ -183,7 +184,8 @@ export function createClearEvaluator(
 
     raise(a) {
       const type = laws.raise(use(a))
-      return keySwitched(type, raised(a, log2Modulus(parameters, a.level), gaussians.real))
+      const slots = raised(a, log2Modulus(parameters, a.level), gaussians.real)
+      return makeNoisy(type, slots, inBoth(raisingNoise(parameters, a.level)))
     },
 
     refresh: (a) => makeNoisy(laws.refresh(use(a)), a.slots, inBoth(refreshNoise(parameters))),

@@ -3,6 +3,7 @@ import { log2Modulus } from '../../../src/circuit/laws.ts'
 import { checkParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import { createClientKey, sampleSecretKey } from '../../../src/he-ops/client/create.ts'
+import { coefficientDeviation, raisingNoise } from '../../../src/he-ops/noise.ts'
 import { SimdKeySet } from '../../../src/he-ops/simd/keys/key-set.ts'
 import { ThreadPool } from '../../../src/he-ops/simd/threads/thread-pool.ts'
 import { bytesSource, openKeySet, type PackedRlwe } from '../../../src/wire/index.ts'
@@ -58,7 +59,8 @@ t.test('a raise in ring 32768', async (t) => {
   const spread = deviation(multiples)
   t.ok(Math.abs(spread / Math.sqrt(33 / 12) - 1) < 0.03, `multiples have deviation ${spread}`)
   const size = deviation(noise)
-  t.ok(size > 40 && size < 120, `noise has deviation ${size}`)
+  const expected = coefficientDeviation(parameters, raisingNoise(parameters, LEVEL))
+  t.ok(Math.abs(size / expected - 1) < 0.1, `noise has deviation ${size}, by the formula ${expected}`)
   t.ok(Math.max(...noise.map(Math.abs)) < 8 * size)
   t.ok(log2Modulus(parameters, LEVEL) < 58)
 
