@@ -59,7 +59,7 @@ export function restorationParameters(ring: number, choices: RestorationChoices)
     raiseLevel: RAISE_LEVEL,
     logQP: 0,
     security: 128,
-    digest: `restoration ${ring} ${stages.join()}`.padEnd(64, '0'),
+    digest: String(ring).padStart(64, '0'),
   } as unknown as CkksParameters
 }
 
