@@ -67,6 +67,26 @@ t.test('compile takes a name, labels and calibration images', async (t) => {
   })
 })
 
+t.test('a fault of the labels or of the preprocessing is told of their file', async (t) => {
+  const names = Array.from({ length: 10 }, (_, k) => (k === 1 ? 'x'.repeat(257) : `class ${k}`))
+  const folder = t.testdir({
+    'labels.txt': names.join('\r\n\r\n'),
+    'labels.json': JSON.stringify(names),
+    'how.json': '{"mean":[1]}',
+  })
+  const told = async (message: RegExp, ...flags: string[]) => {
+    const ran = await compile('--dry-run', ...flags, '--json', '--quiet')
+    failed(t, ran, 3, 'CONFIG_INVALID')
+    t.match(ran.json.error.message, message)
+  }
+  const long = 'the name has 257 characters, more than 256$'
+  await told(new RegExp(`labels\\.txt, line 3: ${long}`), '--labels', join(folder, 'labels.txt'))
+  const item = new RegExp(`labels\\.json, item 2 of the array: ${long}`)
+  await told(item, '--labels', join(folder, 'labels.json'))
+  const how = ['--preprocessing', join(folder, 'how.json')]
+  await told(/^The preprocessing .*how\.json: .*preprocessing\.resize/, ...how)
+})
+
 t.test('a network that does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) => {
   const folder = t.testdir({ 'deep.pvc': 'an earlier circuit' })
   const out = join(folder, 'deep.pvc')

@@ -94,18 +94,39 @@ async function configOf(options: SourceOptions): Promise<NetworkConfig> {
   const stated = await statedPreprocessing(options)
   if (arch === undefined) {
     const json = await readJsonInput(config!, 'The config')
-    return parseConfig(json, { inputSize: input, classes, preprocessing: stated })
+    return ofPreprocessing(options, () =>
+      parseConfig(json, { inputSize: input, classes, preprocessing: stated }),
+    )
   }
   const published = architecture(arch, { classes, inputSize: input })
   if (stated === undefined) return published
-  const preprocessing = parsePreprocessing(stated, published.inputSize)
-  return architecture(arch, { classes, inputSize: input, preprocessing })
+  return ofPreprocessing(options, () => {
+    const preprocessing = parsePreprocessing(stated, published.inputSize)
+    return architecture(arch, { classes, inputSize: input, preprocessing })
+  })
 }
 
 /** The value of --preprocessing: a published name, or the JSON of a file. */
 async function statedPreprocessing({ preprocessing: which }: SourceOptions): Promise<unknown> {
   if (which === undefined) return undefined
+  return (await isPublishedName(which)) ? which : readJsonInput(which, 'The preprocessing')
+}
+
+async function isPublishedName(which: string): Promise<boolean> {
   const { PUBLISHED_PREPROCESSINGS } = await import('../../models/index.ts')
-  const isName = PUBLISHED_PREPROCESSINGS.some((name) => name === which)
-  return isName ? which : readJsonInput(which, 'The preprocessing')
+  return PUBLISHED_PREPROCESSINGS.some((name) => name === which)
+}
+
+/** Runs `body`. A fault of the preprocessing gets the name of the file that states it. */
+async function ofPreprocessing(
+  { preprocessing: which }: SourceOptions,
+  body: () => NetworkConfig,
+): Promise<NetworkConfig> {
+  try {
+    return body()
+  } catch (error) {
+    const isIts = error instanceof PolyVeilError && /^preprocessing\b/.test(String(error.facts.field))
+    if (which === undefined || !isIts || (await isPublishedName(which))) throw error
+    throw error.restated(`The preprocessing ${which}: ${error.message}`)
+  }
 }
