@@ -118,13 +118,22 @@ t.test('lists name files and classes, with or without a first line of names', as
   t.strictSame(await list('"a, b.png",cat\r\n/c.png,dog\r\n'), { images: plain, withoutClass: 0 })
   const named = 'Label, source ,FILE\ncat,web,"a, b.png"\n1,,/c.png'
   t.strictSame((await list(`\ufeff${named}`)).images, plain, 'columns in any order, with others between them')
+  for (const end of ['\n', '\r\n', '\r\n\r\n', ' \n\n']) {
+    t.strictSame(
+      (await list(`"a, b.png",cat\r\n/c.png,dog\r\n${end}`)).images,
+      plain,
+      'empty lines at the end',
+    )
+  }
 
   const refuses = (text: string | Uint8Array, message: RegExp) =>
     t.rejects(list(text), { code: 'CONFIG_INVALID', message })
   await refuses('', /labels\.csv has no image/)
   await refuses('file,label\n', /labels\.csv has no image/)
   await refuses('a.png,cat\nb.png\n', /labels\.csv, line 2: it has 1 field, not 2/)
-  await refuses('a.png,cat\n\n', /line 2: it has 1 field, not 2/)
+  await refuses('a.png,cat\n\nb.png,dog\n', /line 2: it has 1 field, not 2/)
+  await refuses('a.png,cat\r\n\r\nb.png,dog\r\n\r\n', /line 2: it has 1 field, not 2/)
+  await refuses('\r\n\n', /labels\.csv has no image/)
   await refuses('file,label,more\na.png,cat\n', /line 2: it has 2 fields, not 3/)
   await refuses('a.png,cat\nb.png,bird\n', /line 2, b\.png: The model has no class "bird"/)
   await refuses('a.png,cat\nx/../a.png,dog\n', /line 2: x\/\.\.\/a\.png is named in line 1 already/)

@@ -54,7 +54,7 @@ export async function imagesByFolder(folder: string, classOf: ClassFinder): Prom
 
 /**
  * Reads a CSV file that names a file and its class in each line. A first line with the names `file` and
- * `label` may choose the order of these columns and have more of them.
+ * `label` may choose the order of these columns and have more of them. Empty lines at the end do not count.
  *
  * @param folder that files are relative to
  * @param classOf finds a class by its name
@@ -120,8 +120,11 @@ async function readRecords(list: string): Promise<CsvRecord[]> {
       { cause, remedy: 'Save it as CSV in UTF-8.' },
     )
   }
-  return parseCsv(text)
+  const records = parseCsv(text)
+  return records.slice(0, 1 + records.findLastIndex((record) => !isBlank(record)))
 }
+
+const isBlank = ({ fields }: CsvRecord): boolean => fields.length === 1 && fields[0].trim() === ''
 
 interface Columns {
   readonly records: readonly CsvRecord[]
