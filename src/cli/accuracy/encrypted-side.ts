@@ -16,17 +16,16 @@ export interface EncryptedSide extends Side {
 /**
  * Makes keys, and runs client and server in this process. Logits are rounded as those that a client shows.
  *
- * @param total of images, for the progress
  * @throws TOO_LARGE as `encryptedBackend`
  */
-export async function localSide(circuit: Circuit, progress: Progress, total: number): Promise<EncryptedSide> {
+export async function localSide(circuit: Circuit, progress: Progress): Promise<EncryptedSide> {
   const name = engineNameFor(circuit.parameters)
   progress.step('making keys')
   const backend = await encryptedBackend(circuit, name)
   return {
     name,
     size: circuit.batch,
-    async run(images, first) {
+    async run(images, { first, total }) {
       progress.step(`encrypted: image ${first + images.length} of ${total}`)
       const tensors = images.map(({ tensor }) => tensor)
       const { logits } = await runSeparating(backend, tensors, (done, of) => progress.update(done, of))

@@ -17,7 +17,7 @@ import { spread } from './spread.ts'
 /** What is to be measured. */
 export interface Evaluation {
   readonly images: readonly LabelledImage[]
-  readonly reader: ImageReader
+  readonly reader: Pick<ImageReader, 'read' | 'skipped'>
   /** Number of classes of the model. */
   readonly classes: number
   readonly topK: number
@@ -25,8 +25,8 @@ export interface Evaluation {
   readonly clear?: Side
   /** Images that are encrypted, at most. */
   readonly count: number
-  /** Makes keys and opens the encrypted side for a number of images. */
-  openEncrypted(total: number): Promise<EncryptedSide>
+  /** Makes keys and opens the encrypted side. */
+  openEncrypted(): Promise<EncryptedSide>
 }
 
 /** Predictions of one side, by image. */
@@ -50,7 +50,7 @@ export interface Evaluated {
 
 /**
  * Classifies all images in the clear first, which finds images that cannot be read before anything is
- * encrypted, and then an evenly spread part of them under encryption.
+ * encrypted, and then an evenly spread part of them under encryption. Each side reads an image once.
  *
  * @throws errors of the reader and of the sides; the signal's reason
  */
@@ -60,9 +60,9 @@ export async function evaluate(
   signal?: AbortSignal,
 ): Promise<Evaluated> {
   const { images, clear: clearSide, topK, classes, count } = evaluation
-  const chosen = spread(await evaluation.reader.readable(images, signal), count)
-  const clear = clearSide && (await runClear(evaluation, clearSide, new Set(chosen), progress, signal))
-  const encrypted = chosen.length > 0 ? await runEncrypted(evaluation, chosen, signal) : undefined
+  const run = clearSide && (await runClear(evaluation, clearSide, progress, signal))
+  const clear = run?.answers
+  const encrypted = await runEncrypted(evaluation, run?.chosen ?? spread(images, count), signal)
   const counts = {
     clear: clear && classCounts([...clear.values()], classes),
     encrypted: encrypted && classCounts([...encrypted.answers.values()], classes),
@@ -79,27 +79,50 @@ export async function evaluate(
   }
 }
 
-/** @param kept images whose logits are needed later; those of the others are dropped, for they may be many */
+interface ClearRun {
+  readonly answers: ReadonlyMap<LabelledImage, Answer>
+  /** What is to be encrypted: images that can be read, as many as are wanted or there are. */
+  readonly chosen: readonly LabelledImage[]
+}
+
+/** Only the logits of the images that are to be encrypted are kept, since the others may be many. */
 async function runClear(
-  { images, reader }: Evaluation,
+  { images, reader, count }: Evaluation,
   side: Side,
-  kept: ReadonlySet<LabelledImage>,
   progress: Progress,
   signal: AbortSignal | undefined,
-): Promise<Map<LabelledImage, Answer>> {
+): Promise<ClearRun> {
   const answers = new Map<LabelledImage, Answer>()
   progress.step(`in the clear: ${images.length} images`)
-  await runAll(images, side, {
-    reader,
-    signal,
-    onLogits: (image, logits) => {
-      const answer = answerOf(logits, image.truth)
-      answers.set(image, kept.has(image) ? answer : { ...answer, logits: undefined })
-    },
-    onProgress: (done) => progress.update(done, images.length),
-  })
-  return answers
+  const take = async (part: readonly LabelledImage[], keepsLogits: boolean): Promise<void> => {
+    const before = answers.size
+    await runAll(part, () => side, {
+      reader,
+      signal,
+      onLogits: (image, logits) => {
+        const answer = answerOf(logits, image.truth)
+        answers.set(image, keepsLogits ? answer : { ...answer, logits: undefined })
+      },
+      onProgress: (done) => progress.update(before + done, images.length),
+    })
+  }
+  let left = images
+  // Others take the places of images that cannot be read.
+  while (answers.size < count && left.length > 0) {
+    await take(spread(left, count - answers.size), true)
+    left = left.filter((image) => !answers.has(image) && !reader.skipped.has(image))
+  }
+  const chosen = images.filter((image) => answers.has(image))
+  await take(left, false)
+  return { answers: inOrder(images, answers), chosen }
 }
+
+/** What is known of images, in their order. */
+export const inOrder = <T>(
+  images: readonly LabelledImage[],
+  known: ReadonlyMap<LabelledImage, T>,
+): Map<LabelledImage, T> =>
+  new Map(images.flatMap((image) => (known.has(image) ? [[image, known.get(image)!]] : [])))
 
 interface EncryptedRun {
   readonly by: string
@@ -107,24 +130,27 @@ interface EncryptedRun {
   readonly seconds: number
 }
 
+/** @returns undefined when no image can be read, and nothing was encrypted */
 async function runEncrypted(
   { openEncrypted, reader }: Evaluation,
   images: readonly LabelledImage[],
   signal: AbortSignal | undefined,
-): Promise<EncryptedRun> {
+): Promise<EncryptedRun | undefined> {
   const rows = new Map<LabelledImage, Answer['logits']>()
-  const side = await openEncrypted(images.length)
+  let side: EncryptedSide | undefined
+  const open = async (): Promise<EncryptedSide> => (side = await openEncrypted())
   let seconds: number
   try {
-    seconds = await runAll(images, side, {
+    seconds = await runAll(images, open, {
       reader,
       signal,
       onLogits: (image, logits) => rows.set(image, logits),
     })
   } finally {
     // Before anything is computed from the answers, since closing may send a request.
-    await side.close()
+    await side?.close()
   }
+  if (side === undefined) return undefined
   const answers = new Map([...rows].map(([image, logits]) => [image, answerOf(logits, image.truth)]))
   return { by: side.name, answers, seconds }
 }

@@ -33,19 +33,6 @@ export class ImageReader {
   }
 
   /**
-   * The images that can be read, where others are left out; all of them elsewhere. A part that is chosen from
-   * these is as large as it is meant to be.
-   */
-  async readable(images: readonly LabelledImage[], signal?: AbortSignal): Promise<readonly LabelledImage[]> {
-    if (!this.#options.skipUnreadable) return images
-    for (const image of images) {
-      signal?.throwIfAborted()
-      await this.read(image)
-    }
-    return images.filter((image) => !this.skipped.has(image))
-  }
-
-  /**
    * @returns undefined when the image is left out
    * @throws IMAGE_UNREADABLE, TOO_LARGE unless such images are left out; CONFIG_INVALID when the model takes
    *   no pictures

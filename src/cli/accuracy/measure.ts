@@ -9,7 +9,7 @@ import { imagesByFolder, imagesByList, type LabelledImages } from '../input/labe
 import { loadSource, type SourceOptions } from '../input/network-source.ts'
 import { circuitSide, referenceSide } from './clear-side.ts'
 import { type EncryptedSide, localSide } from './encrypted-side.ts'
-import { type Evaluated, evaluate } from './evaluate.ts'
+import { type Evaluated, evaluate, inOrder } from './evaluate.ts'
 import { ImageReader } from './image-reader.ts'
 import { serviceSide } from './service-side.ts'
 import type { Side } from './side.ts'
@@ -78,12 +78,12 @@ export async function measure(
       topK: flags.top,
       clear,
       count: flags.encrypted,
-      openEncrypted: (total) => encryptedSide(context, { polyveil, manifest, circuit, flags, total }),
+      openEncrypted: () => encryptedSide(context, { polyveil, manifest, circuit, flags }),
     },
     context.progress,
     signal,
   )
-  const { skipped } = reader
+  const skipped = inOrder(labelled.images, reader.skipped)
   if (!(found.clear ?? found.encrypted)?.images) throw noneReadable(skipped.values().next().value)
   const clearBy = clear && (flags.checkpoint === undefined ? 'circuit' : 'checkpoint')
   const nameOf = (index: number): string => printable(manifest.labels[index] ?? String(index))
@@ -140,17 +140,15 @@ interface EncryptedSource {
   readonly manifest: Manifest
   readonly circuit: Circuit | undefined
   readonly flags: AccuracyFlags
-  /** Number of images. */
-  readonly total: number
 }
 
 async function encryptedSide(
   context: CommandContext,
-  { polyveil, manifest, circuit, flags, total }: EncryptedSource,
+  { polyveil, manifest, circuit, flags }: EncryptedSource,
 ): Promise<EncryptedSide> {
   const { progress } = context
-  if (polyveil === undefined) return localSide(circuit!, progress, total)
-  return serviceSide(polyveil, manifest, { invert: flags.invert, signal: context.signal, progress, total })
+  if (polyveil === undefined) return localSide(circuit!, progress)
+  return serviceSide(polyveil, manifest, { invert: flags.invert, signal: context.signal, progress })
 }
 
 const noneReadable = (first: PolyVeilError | undefined): PolyVeilError =>

@@ -12,8 +12,6 @@ export interface ServiceOptions {
   readonly invert?: boolean
   readonly signal: AbortSignal
   readonly progress: Progress
-  /** Number of images, for the progress. */
-  readonly total: number
 }
 
 /**
@@ -25,7 +23,7 @@ export interface ServiceOptions {
 export async function serviceSide(
   polyveil: PolyVeil,
   { model, batch, digest, output }: Manifest,
-  { invert, signal, progress, total }: ServiceOptions,
+  { invert, signal, progress }: ServiceOptions,
 ): Promise<EncryptedSide> {
   progress.step('making and uploading keys')
   await polyveil.keys(model, {
@@ -35,12 +33,11 @@ export async function serviceSide(
   return {
     name: 'service',
     size: batch * Math.ceil(IMAGES_OF_A_CALL / batch),
-    async run(images, first) {
+    async run(images, { first, total, isLast }) {
       const names = images.map((_, k) => `image ${first + k + 1} of ${total}`)
       const files = images.map(({ bytes }) => bytes)
       const onProgress = showing(progress, names)
-      const releaseKeys = first + images.length >= total
-      const options = { invert, releaseKeys, signal, onProgress }
+      const options = { invert, releaseKeys: isLast, signal, onProgress }
       const settled = await polyveil.classifySettled(model, files, options)
       if ((await polyveil.manifest(model)).digest !== digest) throw replaced(model)
       return settled.map((result) => logitsOf(result, output.classes))
