@@ -1,7 +1,6 @@
 import t from 'tap'
 import { itemNumbers, roundStep, ticksOf, tickText } from '../../src/cli/output/plan-page/axis.ts'
 import { columnsOf } from '../../src/cli/output/plan-page/columns.ts'
-import { escapeText } from '../../src/cli/output/plan-page/escape.ts'
 import { sideLines } from '../../src/cli/output/plan-page/graph/lanes.ts'
 import { layerNodes, partNodes } from '../../src/cli/output/plan-page/graph/nodes.ts'
 import { type Ingredients, ingredientsOf } from '../../src/cli/output/plan-page/input-facts.ts'
@@ -10,6 +9,7 @@ import { type PlanSubject, planPage } from '../../src/cli/output/plan-page/page.
 import { nameWithin, sectionsOf } from '../../src/cli/output/plan-page/sections.ts'
 import { sizesText } from '../../src/cli/output/plan-page/texts.ts'
 import { type LayerReport, type PlanReport, planReport } from '../../src/compiler/index.ts'
+import { escapeText } from '../../src/text/escape-text.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
 import {
   byId,

@@ -1,3 +1,5 @@
+import { escapeText } from '../../text/escape-text.ts'
+
 const TITLES: Readonly<Record<string, string>> = {
   documentation: 'the HTTP API, as a page',
   openapi: 'the same as an OpenAPI document',
@@ -26,7 +28,7 @@ export function homePage(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>PolyVeil</title>
-<h1>PolyVeil ${escaped(version)}</h1>
+<h1>PolyVeil ${escapeText(version)}</h1>
 <p>This service classifies images that it never sees. Clients encrypt an image, the service evaluates a network on the
 encrypted image, and only the client can decrypt the answer. It is used by the command line
 (<code>polyveil classify IMAGE --url ADDRESS --model NAME</code>) and by programs (<code>polyveil/client</code>), not with a
@@ -41,9 +43,5 @@ ${items.join('\n')}
 
 function modelsText(models: readonly string[] | undefined): string {
   if (models === undefined) return 'Clients need a token, which the operator of the service gives.'
-  return `Models: ${models.map((name) => `<code>${escaped(name)}</code>`).join(', ')}`
+  return `Models: ${models.map((name) => `<code>${escapeText(name)}</code>`).join(', ')}`
 }
-
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-
-const escaped = (text: string): string => text.replaceAll(/[&<>"]/g, (character) => ESCAPES[character])

@@ -48,6 +48,29 @@ t.test('a service that is open by default serves its own machine only', async (t
   for (const host of OWN_HOSTS) t.equal(await status(h.app, { host }), 200, host)
 })
 
+t.test('a browser that is refused gets a page that says what to do', async (t) => {
+  const h = await harness(t, { isLocal: true })
+  const get = (headers: Record<string, string>) =>
+    h.inject({ url: '/', headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8', ...headers } })
+  const renamed = await get({ host: 'classify.example:8080' })
+  t.equal(renamed.statusCode, 403)
+  t.match(renamed.headers, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': /default-src 'none'/,
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+    vary: 'accept',
+  })
+  t.match(renamed.body, /<code>classify\.example:8080<\/code>: its header Host names no loopback address/)
+  t.match(renamed.body, /open <a href="http:\/\/127\.0\.0\.1.*POLYVEIL_ACCESS/s)
+  t.match((await get(FORWARDED[3])).body, /by way of a proxy \(header x-real-ip\).*POLYVEIL_TRUST_PROXY/s)
+  const hostile = (await get({ host: `<script>alert('1')</script>${'x'.repeat(5000)}` })).body
+  t.notMatch(hostile, '<script')
+  t.match(hostile, '&lt;script&gt;')
+  t.ok(hostile.length < 3000)
+  t.match(await get({ host: 'localhost:8080' }), { statusCode: 200 })
+})
+
 t.test('the service that a configuration describes refuses or takes such requests', async (t) => {
   const proxied = { 'x-forwarded-for': '192.0.2.1' }
   const rebound = { host: 'evil.example' }

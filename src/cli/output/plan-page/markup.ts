@@ -1,4 +1,4 @@
-import { escapeText } from './escape.ts'
+import { escapeText } from '../../../text/escape-text.ts'
 
 /**
  * Tags and text that may stand in a page as they are. Whatever is a plain string is escaped, so that nothing
