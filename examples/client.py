@@ -168,7 +168,7 @@ def main():
         client = Client(Service(options.url), options.model, options.state)
         for best in client.classify(options.image)[:3]:
             print(f"{best['label']}: {100 * best['score']:.1f} %")
-    except (Refused, urllib.error.URLError) as error:
+    except (Refused, OSError) as error:
         sys.exit(str(error))
 
 

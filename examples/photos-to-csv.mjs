@@ -6,7 +6,14 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, directoryKeyStore } from 'polyveil/client'
 
+const end = (status, message) => {
+  console.error(message)
+  process.exit(status)
+}
 const [folder, out, url = 'http://127.0.0.1:8080', model = 'digits'] = process.argv.slice(2)
+if (out === undefined) end(2, 'Usage: node photos-to-csv.mjs FOLDER OUT.csv [URL] [MODEL]')
+process.on('uncaughtException', ({ message }) => end(1, message))
+
 const files = (await readdir(folder))
   .filter((name) => /\.(png|jpe?g|webp|avif|gif|tiff?)$/i.test(name))
   .sort()

