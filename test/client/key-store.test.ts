@@ -395,3 +395,24 @@ t.test('the error names a file system without hard links', async (t) => {
   t.match(fileTrouble(refused('link')), /without hard links, such as FAT/)
   t.match(fileTrouble(refused('open')), /may not be used by this user/)
 })
+
+t.test('a store without indexedDB says that it is missing, in all methods', async (t) => {
+  t.equal(globalThis.indexedDB, undefined, 'Node has none')
+  const store = indexedDbKeyStore('missing')
+  const missing = {
+    code: 'KEY_STORE_UNAVAILABLE',
+    message: 'There is no indexedDB here for the key store missing',
+    facts: { database: 'missing', reason: 'missing' },
+    remedy: /store in memory/,
+  }
+  const bytes = Uint8Array.of(1)
+  const calls: (() => Promise<unknown>)[] = [
+    () => store.get('a'),
+    () => store.put('a', bytes),
+    () => store.add('a', bytes),
+    () => store.delete('a'),
+    () => store.names(),
+    () => store.forget(),
+  ]
+  for (const call of calls) await t.rejects(call() as Promise<void>, missing)
+})

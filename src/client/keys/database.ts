@@ -6,7 +6,7 @@ const ENTRIES = 'entries'
 
 /** A browser's database as a place for entries. */
 export interface Database extends EntryPlace {
-  /** Deletes the database. Pages that have it open close it. */
+  /** Deletes the database. Pages that have it open close it. @throws KEY_STORE_UNAVAILABLE */
   forget(): Promise<void>
 }
 
@@ -61,7 +61,11 @@ export function database(name: string): Database {
     },
     async forget() {
       close()
-      await promisifyRequest(indexedDB.deleteDatabase(name))
+      try {
+        await promisifyRequest(indexedDB.deleteDatabase(name))
+      } catch (cause) {
+        throw unavailable(name, cause)
+      }
     },
   }
 }
@@ -94,10 +98,14 @@ const noRoom = (database: string, cause: unknown): PolyVeilError =>
     },
   )
 
-const unavailable = (database: string, cause: unknown): PolyVeilError =>
-  new PolyVeilError(
+function unavailable(database: string, cause: unknown): PolyVeilError {
+  const isMissing = globalThis.indexedDB === undefined
+  return new PolyVeilError(
     'KEY_STORE_UNAVAILABLE',
-    `The browser does not give its database ${database}`,
-    { database, reason: 'refused' },
+    isMissing
+      ? `There is no indexedDB here for the key store ${database}`
+      : `The browser does not give its database ${database}`,
+    { database, reason: isMissing ? 'missing' : 'refused' },
     { cause },
   )
+}
