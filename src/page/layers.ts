@@ -7,8 +7,10 @@ const layersSchema = z.array(z.object({ name: z.string(), operations: z.number()
 
 /** The layers of a model, as its published plan has them. */
 export interface PublishedPlan {
-  /** Address of the plan's page. */
+  /** Address of the plan's page, which needs the token where the service has tokens. */
   readonly address: URL
+  /** The plan's page. */
+  readonly html: string
   readonly layers: z.infer<typeof layersSchema>
 }
 
@@ -31,18 +33,28 @@ export async function publishedPlan(
   try {
     const { parameters } = modelSchema.parse(await (await fileOf(about, headers)).json())
     if (!parameters.plan) return undefined
-    return { address, layers: layersIn(await (await fileOf(address, headers)).text()) }
+    const html = await (await fileOf(address, headers)).text()
+    return { address, html, layers: layersIn(html) }
   } catch (error) {
     if (error instanceof PolyVeilError) return undefined
     throw error
   }
 }
 
+const STYLE = /<style>([\s\S]*?)<\/style>/g
+
+/** A plan's page for a document of this page, whose policy forbids styles in markup. */
+export const withoutStyles = (html: string): string => html.replaceAll(STYLE, '')
+
+/** The styles of a plan's page. */
+export const stylesOf = (html: string): string =>
+  [...html.matchAll(STYLE)].map(([, styles]) => styles).join('\n')
+
 /** The layers of a plan's page, by the headings of its table; none where the page has another form. */
 function layersIn(html: string): PublishedPlan['layers'] {
-  // The policy of this page, which holds for what it parses, forbids styles.
-  const text = html.replaceAll(/<style>[\s\S]*?<\/style>/g, '')
-  const table = new DOMParser().parseFromString(text, 'text/html').querySelector('#layers table')
+  const table = new DOMParser()
+    .parseFromString(withoutStyles(html), 'text/html')
+    .querySelector('#layers table')
   const headings = [...(table?.querySelectorAll('thead th') ?? [])].map(({ textContent }) => textContent)
   const [name, operations] = [headings.indexOf('layer'), headings.indexOf('operations')]
   const rows = [...(table?.querySelectorAll('tbody tr') ?? [])].map((row) => ({

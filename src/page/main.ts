@@ -10,10 +10,11 @@ import { type PublishedPlan, publishedPlan } from './layers.ts'
 import { INSECURE, showError, showWords } from './messages.ts'
 import { ModelPicker } from './models.ts'
 import type { Picture } from './picture.ts'
+import { openPlan } from './plan-tab.ts'
 import { clear, type Prepared, prepared, show } from './preview.ts'
 import { ResultView } from './result.ts'
 import { run } from './run.ts'
-import { connectTo, isEnded, type PrivateClient } from './service.ts'
+import { connectTo, isEnded, type PageConnection } from './service.ts'
 import { sizesOf } from './sizes.ts'
 import { isDrawable, Sources } from './sources.ts'
 import { TensorMaker } from './tensor-maker.ts'
@@ -37,7 +38,7 @@ const preview = byId('preview', HTMLCanvasElement)
 class Page {
   // Stated first: the parts below tell of pictures as soon as they are made.
   readonly #tensors = new TensorMaker()
-  #client: PrivateClient | undefined
+  #connection: PageConnection | undefined
   #token: string | undefined
   #chosen: Chosen | undefined
   #picture: Picture | undefined
@@ -64,34 +65,53 @@ class Page {
       event.preventDefault()
       this.connect(byId('token', HTMLInputElement).value.trim())
     })
+    // A browser may keep the page as it is, and show it again when somebody goes back.
+    addEventListener('pagehide', () => this.#sources.close())
+    addEventListener('pageshow', ({ persisted }) => {
+      if (persisted) this.#act(() => this.#keys.refresh())
+    })
   }
 
   /** Connects, and shows the models. */
   connect(token?: string): void {
+    this.#picker.say('Asking the server for its models…', true)
     this.#act(async () => {
       try {
         await this.#reconnect(token)
+        const models = await this.#connection!.client.models()
         byId('token-form', HTMLElement).hidden = true
-        const models = await this.#client!.models()
         this.#picker.show(models, models.find(isDrawable) ?? models[0])
       } catch (error) {
-        if (token !== undefined || !isUnauthenticated(error)) throw error
-        askForToken()
+        await this.#withoutModels(error, token)
       }
     })
   }
 
+  /**
+   * Shows what can be done where the models did not come. @throws the error, unless it only asks for a token
+   */
+  async #withoutModels(error: unknown, token: string | undefined): Promise<void> {
+    const needsToken = isUnauthenticated(error)
+    if (needsToken) this.#picker.say('The service shows its models to those who have a token.')
+    else this.#picker.fail(() => this.connect(token))
+    await this.#keys.showWithoutModel()
+    if (token !== undefined || !needsToken) throw error
+    askForToken()
+  }
+
   /** Connects, and ends the connection there was. */
   async #reconnect(token: string | undefined): Promise<void> {
-    const before = this.#client
-    this.#client = await connectTo(service, token)
+    const before = this.#connection
+    this.#connection = await connectTo(service, token)
+    this.#keys.use(this.#connection)
     this.#token = token
-    await before?.close()
+    await before?.client.close()
   }
 
   async #choose(model: OfferedModel): Promise<void> {
     this.#choice = model
     this.#chosen = undefined
+    this.#picker.unnote()
     this.#keys.hide()
     try {
       await this.#prepare()
@@ -99,14 +119,17 @@ class Page {
     } catch (error) {
       if (this.#choice !== model) return
       // It can be chosen again.
-      if (this.#chosen === undefined) this.#picker.clear()
+      this.#chosen = undefined
+      this.#picker.unnote()
+      this.#picker.clear()
+      await Promise.all([this.#keys.showWithoutModel(), this.#prepare()])
       throw error
     }
   }
 
   async #load(model: OfferedModel): Promise<void> {
     const { name } = model
-    const manifest = await this.#client!.manifest(name)
+    const manifest = await this.#connection!.client.manifest(name)
     const sizes = sizesOf(manifest)
     const plan = await publishedPlan(service, name, this.#token)
     if (this.#choice !== model) return
@@ -114,7 +137,7 @@ class Page {
     this.#picker.note(name, ...notesOn(this.#chosen, this.#token))
     await this.#sources.offer(manifest)
     await this.#prepare()
-    if (this.#choice === model) await this.#keys.show(this.#client!, manifest, sizes)
+    if (this.#choice === model) await this.#keys.show(manifest, sizes)
   }
 
   async #take(picture: Picture | undefined): Promise<void> {
@@ -144,7 +167,8 @@ class Page {
   }
 
   async #run(): Promise<void> {
-    const [client, chosen, ready, picture] = [this.#client!, this.#chosen!, this.#prepared!, this.#picture!]
+    const [chosen, ready, picture] = [this.#chosen!, this.#prepared!, this.#picture!]
+    const { client } = this.#connection!
     const running = new AbortController()
     this.#running = running
     this.#update()
@@ -180,7 +204,7 @@ class Page {
   async #renew(): Promise<void> {
     await this.#reconnect(this.#token)
     const chosen = this.#chosen
-    if (chosen) await this.#keys.show(this.#client!, chosen.manifest, chosen.sizes)
+    if (chosen) await this.#keys.show(chosen.manifest, chosen.sizes)
   }
 
   /** Does something, and shows what goes wrong. */
@@ -207,7 +231,7 @@ function report(error: unknown): void {
 
 const takesPictures = ({ manifest }: Chosen): boolean => manifest.input.preprocessing !== null
 
-/** @param token of the service, which a link could not send */
+/** @param token of the service */
 function notesOn(chosen: Chosen, token: string | undefined): (Node | string)[] {
   const { manifest, plan } = chosen
   if (!takesPictures(chosen)) {
@@ -217,8 +241,22 @@ function notesOn(chosen: Chosen, token: string | undefined): (Node | string)[] {
     manifest.rounds === 0
       ? 'One message there, one back. '
       : `${manifest.rounds} rounds, in which your browser refreshes masked values. `
-  if (plan === undefined || token !== undefined) return [way]
-  return [way, make('a', { href: plan.address.href, target: '_blank' }, `How ${manifest.model} is computed`)]
+  return plan === undefined ? [way] : [way, planLink(plan, manifest.model, token !== undefined)]
+}
+
+/** @param needsToken whether the service asks for a token, which a link could not send */
+function planLink({ address, html }: PublishedPlan, model: string, needsToken: boolean): HTMLElement {
+  const text = `How ${model} is computed`
+  if (!needsToken) return make('a', { href: address.href, target: '_blank' }, text)
+  const button = make('button', { type: 'button', className: 'link' }, text)
+  button.addEventListener('click', () => {
+    try {
+      openPlan(html)
+    } catch (error) {
+      report(error)
+    }
+  })
+  return button
 }
 
 if (isSecureContext) new Page().connect()

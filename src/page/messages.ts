@@ -81,6 +81,7 @@ const OF_BROWSER: Readonly<Record<string, Words>> = {
     advice: 'Allow it in the address bar, or choose a file.',
   },
   NotFoundError: { title: 'There is no camera.', advice: 'Choose a file.' },
+  NoTab: { title: 'The browser opens no tab for this page.', advice: 'Allow pop-ups of this page.' },
   NotReadableError: { title: 'The camera is in use by another program.', advice: 'Close that program.' },
 }
 

@@ -13,14 +13,25 @@ export class ModelPicker {
     this.#onChoice = onChoice
   }
 
+  /** Says in a sentence why there are no models yet. @param isBusy whether they are being asked for */
+  say(text: string, isBusy = false): void {
+    this.#replace(isBusy, make('p', { className: 'soft' }, text))
+  }
+
+  /** Says that the models did not come, with a button that asks for them again. */
+  fail(again: () => void): void {
+    const button = make('button', { type: 'button' }, 'Try again')
+    button.addEventListener('click', again)
+    this.#replace(false, make('p', { className: 'soft' }, 'The models did not come.'), button)
+  }
+
   /** Shows models, and chooses one of them. */
   show(models: readonly OfferedModel[], chosen: OfferedModel | undefined): void {
-    this.#fieldset.ariaBusy = 'false'
     if (chosen === undefined) {
-      this.#fieldset.replaceChildren(make('p', { className: 'soft' }, 'The service has no model at present.'))
+      this.say('The service has no model at present.')
       return
     }
-    this.#fieldset.replaceChildren(...models.map((model) => this.#card(model, model === chosen)))
+    this.#replace(false, ...models.map((model) => this.#card(model, model === chosen)))
     this.#onChoice(chosen)
   }
 
@@ -29,11 +40,26 @@ export class ModelPicker {
     for (const radio of this.#fieldset.querySelectorAll('input')) radio.checked = false
   }
 
-  /** Sets the last line of a model's card. */
+  /** Sets the last line of a model's card, and takes those of the others away. */
   note(name: string, ...content: (Node | string)[]): void {
+    this.unnote()
     const card = [...this.#fieldset.children].find((each) => (each as HTMLElement).dataset.model === name)
-    card?.querySelector('.note')?.remove()
     card?.append(make('p', { className: 'soft note' }, ...content))
+  }
+
+  /** Takes the last lines of all cards away. */
+  unnote(): void {
+    for (const note of this.#fieldset.querySelectorAll('.note')) note.remove()
+  }
+
+  /** Replaces what is shown. Who was in it with the keyboard stays in it. */
+  #replace(isBusy: boolean, ...content: Node[]): void {
+    const hadFocus = this.#fieldset.contains(document.activeElement)
+    this.#fieldset.ariaBusy = String(isBusy)
+    this.#fieldset.replaceChildren(...content)
+    if (!hadFocus) return
+    const next = this.#fieldset.querySelector<HTMLElement>('input:checked, button') ?? this.#fieldset
+    next.focus()
   }
 
   #card(model: OfferedModel, isChosen: boolean): HTMLElement {

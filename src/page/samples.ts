@@ -1,12 +1,13 @@
 import * as z from 'zod'
 import { make } from './elements.ts'
 import type { OnPicture } from './picture.ts'
-import { fileOf } from './service.ts'
+import { answerOf, fileOf } from './service.ts'
 
 const sampleSchema = z.object({ file: z.string(), truth: z.string() })
 const samplesSchema = z.record(z.string(), z.array(sampleSchema))
 
 type Sample = z.infer<typeof sampleSchema>
+type SamplesOfNetworks = z.infer<typeof samplesSchema>
 
 /** Test pictures that come with the page, by the networks that they are for. */
 export class Samples {
@@ -14,7 +15,7 @@ export class Samples {
   readonly #onPicture: OnPicture
   readonly #onTrouble: (error: unknown) => void
   readonly #base: URL
-  readonly #all: Promise<Readonly<Record<string, readonly Sample[]>>>
+  #all: Promise<SamplesOfNetworks> | undefined
 
   /** @param base of the samples' files */
   constructor(container: HTMLElement, base: URL, onPicture: OnPicture, onTrouble: (error: unknown) => void) {
@@ -22,12 +23,22 @@ export class Samples {
     this.#base = base
     this.#onPicture = onPicture
     this.#onTrouble = onTrouble
-    this.#all = this.#load()
   }
 
-  /** Shows the samples whose truth is one of a model's labels. @returns their number */
+  /**
+   * Shows the samples whose truth is one of a model's labels.
+   *
+   * @returns their number
+   * @throws SERVER_UNREACHABLE when they do not come; the next call asks for them again
+   */
   async show(labels: readonly string[]): Promise<number> {
-    const all = Object.values(await this.#all)
+    this.#all ??= this.#load()
+    const all = Object.values(
+      await this.#all.catch((error) => {
+        this.#all = undefined
+        throw error
+      }),
+    )
     const fitting = all.find((samples) => samples.every(({ truth }) => labels.includes(truth))) ?? []
     this.#container.replaceChildren(...fitting.map((sample) => this.#button(sample)))
     return fitting.length
@@ -52,8 +63,8 @@ export class Samples {
   }
 
   /** A page without samples, as one that was built without them, shows none. */
-  async #load(): Promise<Readonly<Record<string, readonly Sample[]>>> {
-    const answer = await fetch(new URL('samples.json', this.#base))
+  async #load(): Promise<SamplesOfNetworks> {
+    const answer = await answerOf(new URL('samples.json', this.#base))
     return answer.ok ? samplesSchema.parse(await answer.json()) : {}
   }
 }

@@ -34,6 +34,11 @@ export class Sources {
     this.#tabs.offer('tab-draw', isDrawn)
     this.#tabs.choose(isDrawn ? 'tab-draw' : samples > 0 ? 'tab-samples' : 'tab-photo')
   }
+
+  /** Turns the camera off. */
+  close(): void {
+    this.#photo.close()
+  }
 }
 
 /** Whether pictures of a model can be drawn by hand: its classes are digits. */

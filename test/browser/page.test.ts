@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { BrowserContext, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
 import { bundledNetworks } from '../../src/models/index.ts'
@@ -11,6 +11,7 @@ import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { freePort } from '../support/free-port.ts'
 import { violationsOn } from './accessibility.ts'
 import { findChromium, launch } from './chromium.ts'
+import { answered, onPage, sample, trouble } from './page-support.ts'
 
 // The page of the service in Chromium, with the service in its own process.
 
@@ -91,36 +92,6 @@ t.test('the page asks for the token of a service that needs one', { skip }, asyn
   t.equal(await page.locator('#token-form').isVisible(), true, 'the page asks again')
 })
 
-/** Opens the page, does something with it, and checks that it neither complained nor asked others. */
-async function onPage(
-  t: Test,
-  context: BrowserContext,
-  { url }: Service,
-  body: (page: Page) => Promise<void>,
-): Promise<void> {
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(String(error)))
-  page.on('console', (message) => {
-    if (message.type() !== 'error' || /Failed to load resource/.test(message.text())) return
-    complaints.push(message.text())
-  })
-  const foreign: string[] = []
-  page.on('request', (request) => {
-    const address = request.url()
-    if (!address.startsWith(url) && !address.startsWith('blob:')) foreign.push(address)
-  })
-  await page.goto(url)
-  await page.locator('#keys-text', { hasText: /keys/i }).waitFor()
-  try {
-    await body(page)
-  } finally {
-    await page.close()
-  }
-  t.strictSame(complaints, [], 'the page reports no errors')
-  t.strictSame(foreign, [], 'the page asks its own service alone')
-}
-
 async function draw(page: Page, strokes: readonly (readonly [number, number])[]): Promise<void> {
   const { x, y, width, height } = (await page.locator('#drawing').boundingBox())!
   const [[firstX, firstY], ...rest] = strokes
@@ -128,25 +99,6 @@ async function draw(page: Page, strokes: readonly (readonly [number, number])[])
   await page.mouse.down()
   for (const [toX, toY] of rest) await page.mouse.move(x + toX * width, y + toY * height, { steps: 6 })
   await page.mouse.up()
-}
-
-async function sample(page: Page, label: string): Promise<void> {
-  await page.click('#tab-samples')
-  await page.locator('#samples button', { hasText: label }).click()
-}
-
-/** Clicks the button, and waits for the line that names the answer. */
-async function answered(page: Page): Promise<string> {
-  await page.locator('#classify:enabled').click()
-  const done = page.locator('#status', { hasText: 'Answered' })
-  const failed = page.locator('#trouble:visible')
-  await done.or(failed).first().waitFor()
-  return (await done.isVisible()) ? (await done.textContent())! : `${await failed.textContent()}`
-}
-
-async function trouble(page: Page): Promise<string> {
-  await page.locator('#trouble:visible').waitFor()
-  return (await page.locator('#trouble').textContent())!
 }
 
 const THREE = [
