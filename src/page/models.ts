@@ -18,11 +18,11 @@ export class ModelPicker {
     this.#replace(isBusy, make('p', { className: 'soft' }, text))
   }
 
-  /** Says that the models did not come, with a button that asks for them again. */
+  /** Says that the models could not be loaded, with a button that asks for them again. */
   fail(again: () => void): void {
     const button = make('button', { type: 'button' }, 'Try again')
     button.addEventListener('click', again)
-    this.#replace(false, make('p', { className: 'soft' }, 'The models did not come.'), button)
+    this.#replace(false, make('p', { className: 'soft' }, 'The models could not be loaded.'), button)
   }
 
   /** Shows models, and chooses one of them. */

@@ -40,6 +40,7 @@ const isLightOnDark = ({ mean }: Preprocessing): boolean =>
 /** Empties a canvas. */
 export function clear(canvas: HTMLCanvasElement, label: string): void {
   contextOf(canvas, canvas.width, canvas.height)
+  canvas.className = 'empty'
   canvas.setAttribute('aria-label', label)
 }
 
@@ -61,5 +62,6 @@ export function show(canvas: HTMLCanvasElement, prepared: Prepared, manifest: Ma
     pixels.data[4 * i + 3] = 255
   }
   context.putImageData(pixels, 0, 0)
+  canvas.className = ''
   canvas.setAttribute('aria-label', label)
 }

@@ -303,6 +303,10 @@ async function onAPhone(t: Test, page: Page): Promise<void> {
   await page.keyboard.press('Enter')
   await page.locator('#status', { hasText: 'Answered' }).waitFor()
   t.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, 'nothing is wider than it')
+  const table = await page.locator('#seen .table').evaluate((part) => [part.scrollWidth, part.clientWidth])
+  t.equal(table[0], table[1], 'nor does a part have to be scrolled')
+  const { width, height } = (await page.locator('#samples img').first().boundingBox())!
+  t.equal(width, height, 'samples are as square as the pictures are')
 }
 
 async function accessible(t: Test, page: Page): Promise<void> {
