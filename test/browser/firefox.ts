@@ -20,6 +20,8 @@ export interface FirefoxPage {
   goto(url: string): Promise<void>
   /** The value of an expression, which may be a promise of one; values are what JSON has. */
   evaluate<T>(expression: string): Promise<T>
+  /** As `evaluate`, as the act of a user, who may open tabs. */
+  act<T>(expression: string): Promise<T>
 }
 
 /** Starts a headless Firefox with a new profile, until the end of the test. */
@@ -41,19 +43,22 @@ export async function launchFirefox(t: Test, executable: string): Promise<Firefo
     {},
   )
   const [{ context }] = contexts
+  const evaluate = async <T>(expression: string, userActivation: boolean): Promise<T> => {
+    const outcome = await connection.send<Evaluated>('script.evaluate', {
+      expression: `Promise.resolve(${expression}).then(JSON.stringify)`,
+      target: { context },
+      awaitPromise: true,
+      userActivation,
+    })
+    if (outcome.exceptionDetails) throw new Error(outcome.exceptionDetails.text)
+    return JSON.parse(outcome.result?.value ?? 'null')
+  }
   return {
     goto: async (url) => {
       await connection.send('browsingContext.navigate', { context, url, wait: 'complete' })
     },
-    async evaluate(expression) {
-      const outcome = await connection.send<Evaluated>('script.evaluate', {
-        expression: `Promise.resolve(${expression}).then(JSON.stringify)`,
-        target: { context },
-        awaitPromise: true,
-      })
-      if (outcome.exceptionDetails) throw new Error(outcome.exceptionDetails.text)
-      return JSON.parse(outcome.result?.value ?? 'null')
-    },
+    evaluate: (expression) => evaluate(expression, false),
+    act: (expression) => evaluate(expression, true),
   }
 }
 
