@@ -1,5 +1,5 @@
 import { bundledImages } from '../scripts/building/bundled-images.ts'
-import { rotationElements, rotationSteps } from '../src/circuit/keys.ts'
+import { rotationElements, rotationSteps, wholeKeys } from '../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters } from '../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../src/circuit/parameters/primes.ts'
 import { KeyRing, memoryKeyStore } from '../src/client/index.ts'
@@ -141,10 +141,12 @@ async function load(
   const reader = await openKeySet(client.parameters, source)
   // Before the measurement threads start and the kernels are compiled, as on a server that is in use.
   const warm = new SimdKeySet(context)
-  await warm.load(reader, [], pool)
+  await warm.load(reader, wholeKeys(client.parameters, []), pool)
   warm.free()
   const keySet = new SimdKeySet(context)
-  const { seconds } = await timed(() => keySet.load(reader, rotationElements(client.parameters, steps), pool))
+  const { seconds } = await timed(() =>
+    keySet.load(reader, wholeKeys(client.parameters, rotationElements(client.parameters, steps)), pool),
+  )
   for (const step of [steps[0], steps[steps.length - 1]]) await checkRotation(client, context, keySet, step)
   await pool.close()
   return figure(seconds)

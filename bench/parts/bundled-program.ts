@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { type Circuit, manifestOf } from '../../src/circuit/index.ts'
-import { circuitElements } from '../../src/circuit/keys.ts'
+import { keyLevels } from '../../src/circuit/keys.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../src/client/index.ts'
 import { compile } from '../../src/compiler/index.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../../src/he-ops/kernels/kernels.ts'
@@ -49,7 +49,7 @@ export async function bundledProgram(name: string): Promise<BundledProgram> {
   const keys = new SimdKeySet(context)
   await keys.load(
     await openKeySet(parameters, bytesSource(Buffer.concat(chunks))),
-    circuitElements(parameters, circuit),
+    keyLevels(parameters, circuit),
   )
   const constants = new ConstantStore(context, circuit.constants)
   return {

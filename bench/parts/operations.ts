@@ -1,4 +1,4 @@
-import { galoisElement, rotationElements } from '../../src/circuit/keys.ts'
+import { galoisElement, rotationElements, wholeKeys } from '../../src/circuit/keys.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import {
@@ -62,7 +62,7 @@ async function setUp() {
   const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
   const sealKeys = await loadKeySet(ctx, source, elements)
   const simdKeys = new SimdKeySet(context)
-  await simdKeys.load(await openKeySet(parameters, source), elements)
+  await simdKeys.load(await openKeySet(parameters, source), wholeKeys(parameters, elements))
   const constants = Array.from({ length: CHANNELS * CHANNELS }, (_, i) => Float64Array.of(Math.sin(i + 1)))
   const seal = createSealEvaluator(ctx, sealKeys, { constants })
   const simd = createSimdEvaluator(context, simdKeys, { constants })

@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
+import type { CkksParameters } from './parameters/parameters.ts'
 import type { Circuit } from './types.ts'
 
 /**
@@ -43,6 +44,41 @@ export const circuitElements = (
   // The largest element of a ring.
   ...(hasConjugation(circuit) ? [conjugationElement(parameters.ring)] : []),
 ]
+
+/** The levels up to which a circuit uses its key switching keys. At lower levels a key has fewer primes. */
+export interface KeyLevels {
+  /** The highest level of a relinearisation; undefined where there is none. */
+  readonly relin: number | undefined
+  /** The highest level of the automorphism of each Galois element. */
+  readonly galois: ReadonlyMap<number, number>
+}
+
+/** The levels of keys that can be used at every level. */
+export const wholeKeys = (
+  { primes }: Pick<CkksParameters, 'primes'>,
+  galoisElements: readonly number[],
+): KeyLevels => ({
+  relin: primes.length - 1,
+  galois: new Map(galoisElements.map((element) => [element, primes.length - 1])),
+})
+
+/** The levels up to which a circuit uses its keys, by Galois element, ascending. */
+export function keyLevels({ ring }: { readonly ring: number }, { ops }: Pick<Circuit, 'ops'>): KeyLevels {
+  const bySteps = new Map<number, number>()
+  let conjugation = -1
+  let relin = -1
+  for (const op of ops) {
+    if (op.kind === 'rotate') bySteps.set(op.steps, Math.max(bySteps.get(op.steps) ?? 0, op.level))
+    else if (op.kind === 'conjugate') conjugation = Math.max(conjugation, op.level)
+    else if (op.kind === 'relinearise') relin = Math.max(relin, op.level)
+  }
+  const galois = [...bySteps].map(([steps, level]) => [galoisElement(ring, steps), level] as const)
+  if (conjugation >= 0) galois.push([conjugationElement(ring), conjugation])
+  return {
+    relin: relin < 0 ? undefined : relin,
+    galois: new Map(galois.sort(([a], [b]) => a - b)),
+  }
+}
 
 /** Number of Galois keys that a circuit needs. */
 export const galoisKeyCount = (circuit: Pick<Circuit, 'ops'>): number =>

@@ -1,12 +1,20 @@
+import type { KeyLevels } from '../circuit/keys.ts'
 import { ephemeralChain } from '../circuit/parameters/ephemeral.ts'
 import { type CkksParameters, digitCount, type KeySwitchingChain } from '../circuit/parameters/parameters.ts'
 import { RESIDUE_BYTES } from './limits.ts'
 
-/** Bytes of one key switching key in kernel memory: two polynomials over all primes for each digit. */
-export const switchingKeyBytes = (parameters: KeySwitchingChain & Pick<CkksParameters, 'ring'>): number =>
+type KeyParameters = KeySwitchingChain & Pick<CkksParameters, 'ring'>
+
+/**
+ * Bytes of one key switching key in kernel memory: for each digit two polynomials over the data primes and the
+ * special primes.
+ *
+ * @param level up to which the key is used, by default the highest; the primes above it are left out
+ */
+export const switchingKeyBytes = (parameters: KeyParameters, level = parameters.primes.length - 1): number =>
   2 *
-  digitCount(parameters) *
-  (parameters.primes.length + parameters.specialPrimes.length) *
+  digitCount(parameters, level) *
+  (level + 1 + parameters.specialPrimes.length) *
   RESIDUE_BYTES *
   parameters.ring
 
@@ -21,7 +29,15 @@ export function raiseKeyBytes(parameters: CkksParameters): number {
 
 /**
  * Bytes of a client's keys in kernel memory: Galois keys, the relinearisation key, and those of the ephemeral
- * secret.
+ * secret, each up to the level at which it is used.
  */
-export const keyMemory = (parameters: CkksParameters, galoisKeys: number): number =>
+export function keyMemory(parameters: CkksParameters, { relin, galois }: KeyLevels): number {
+  const levels = relin === undefined ? [...galois.values()] : [relin, ...galois.values()]
+  return (
+    levels.reduce((sum, level) => sum + switchingKeyBytes(parameters, level), 0) + raiseKeyBytes(parameters)
+  )
+}
+
+/** `keyMemory` of keys that are all used at the highest level. */
+export const mostKeyMemory = (parameters: CkksParameters, galoisKeys: number): number =>
   (1 + galoisKeys) * switchingKeyBytes(parameters) + raiseKeyBytes(parameters)

@@ -1,5 +1,5 @@
 import { periodOf } from '../circuit/constants/constant.ts'
-import { galoisKeyCount } from '../circuit/keys.ts'
+import { galoisKeyCount, keyLevels } from '../circuit/keys.ts'
 import { operandsOf } from '../circuit/operands.ts'
 import { polynomialCounts } from '../circuit/polynomials.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
@@ -39,7 +39,7 @@ function keyAndTableBytes(circuit: Body): number {
   const galoisKeys = galoisKeyCount(circuit)
   const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
-  const keys = keyMemory(circuit.parameters, galoisKeys)
+  const keys = keyMemory(circuit.parameters, keyLevels(circuit.parameters, circuit))
   // An automorphism's table has one word for each group of four residues, and so has the table of its
   // inverse, which permutes its key.
   return keys + all * TABLE_WORDS * limb + 2 * galoisKeys * ring

@@ -1,6 +1,6 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { keyMemory } from '../../schedule/key-memory.ts'
+import { mostKeyMemory } from '../../schedule/key-memory.ts'
 import { MOST_ENGINE_BYTES } from '../../schedule/limits.ts'
 import type { Engine, EngineKeys, OpenRequest, Session } from '../engine.ts'
 import { SimdEngine, type SimdEngineOptions, SimdKeySet } from '../simd/index.ts'
@@ -27,7 +27,7 @@ export class FramedSimdEngine implements Engine {
   }
 
   keyBytes(parameters: CkksParameters, galoisKeys: number): number {
-    return keyMemory(parameters, galoisKeys)
+    return mostKeyMemory(parameters, galoisKeys)
   }
 
   newKeys(parameters: CkksParameters): SimdKeySet {

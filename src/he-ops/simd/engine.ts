@@ -1,6 +1,6 @@
 import { logitCoefficients } from '../../circuit/answer.ts'
 import { floodingBound } from '../../circuit/flooding-bound.ts'
-import { circuitElements } from '../../circuit/keys.ts'
+import { keyLevels } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { expansionRule } from '../../schedule/constant-storage.ts'
@@ -98,9 +98,9 @@ export class SimdEngine {
     try {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
-      const elements = circuitElements(context, circuit)
-      prepareTables(context, elements)
-      await this.#alone(() => keys.load(reader, elements, this.#pool, shouldStop))
+      const levels = keyLevels(context, circuit)
+      prepareTables(context, [...levels.galois.keys()])
+      await this.#alone(() => keys.load(reader, levels, this.#pool, shouldStop))
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, egressLevels(circuit)), free)
       const constants = this.#constantsOf(context, circuit, identity)
       const egress = egressOf(circuit, outputKeys)

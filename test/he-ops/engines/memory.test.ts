@@ -32,7 +32,7 @@ t.test('a simd session states its memory before it runs, and stays within it', a
   })
   const { memory, threads } = session
   t.equal(threads, 2)
-  t.equal(memory.keys, 9 * KEY, 'the part of the key set that the circuit needs')
+  t.equal(memory.keys, 8 * KEY, 'the part of the key set that the circuit needs')
   t.ok(memory.constants > 0 && memory.constants < 2 ** 16)
   const stated = memory.keys + memory.constants + memory.program
   t.ok(Math.abs(stated / small.circuit.estimate.memoryBytes - 1) < 0.15, `${stated} bytes, planned otherwise`)
@@ -47,7 +47,7 @@ t.test('a simd session states its memory before it runs, and stays within it', a
     source: bytesSource(keySet),
     floodingKeys: FLOODING_KEY,
   })
-  t.equal(more.memory.keys, 25 * KEY, 'sessions of a client share keys')
+  t.equal(more.memory.keys, 24 * KEY, 'sessions of a client share keys')
   const before = engine.memory.used
   session.free()
   t.ok(before - engine.memory.used >= memory.program, 'freeing a session frees its program')
@@ -87,8 +87,8 @@ t.test('an engine refuses a session that exceeds its memory, and stays unchanged
 })
 
 t.test('a program that does not fit beside its keys is refused', async (t) => {
-  // Enough memory for 25 keys and the tables, but not for a program.
-  const engine = await SimdEngine.create({ threads: 1, memoryBytes: 25 * KEY + 2 ** 20 })
+  // Enough memory for 24 keys and the tables, but not for a program.
+  const engine = await SimdEngine.create({ threads: 1, memoryBytes: 24 * KEY + 2 ** 20 })
   t.teardown(() => engine.close())
   const opening = openSimdSession(engine, {
     ...large,

@@ -1,5 +1,5 @@
 import type { SecretKey } from 'node-seal'
-import { conjugationElement, rotationElements } from '../../../src/circuit/keys.ts'
+import { conjugationElement, rotationElements, wholeKeys } from '../../../src/circuit/keys.ts'
 import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
 import type { ComplexVector, SlotVector } from '../../../src/circuit/types.ts'
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
@@ -66,7 +66,7 @@ export async function simdFixture(
   for await (const chunk of clientKeySet(ctx, secretKey, elements)) chunks.push(chunk)
   const keySet = Buffer.concat(chunks)
   const keys = new SimdKeySet(context)
-  await keys.load(await openKeySet(parameters, bytesSource(keySet)), elements)
+  await keys.load(await openKeySet(parameters, bytesSource(keySet)), wholeKeys(parameters, elements))
   const sealKeys =
     parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), elements) : undefined
   const complexPair = (pair: Rlwe | PackedFullRlwe, level: number, scale: number): ComplexVector =>

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { wholeKeys } from '../../../src/circuit/keys.ts'
 import { log2Modulus } from '../../../src/circuit/laws.ts'
 import { checkParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
@@ -44,7 +45,7 @@ t.test('a raise in ring 32768', async (t) => {
     return pool.close()
   })
   const keys = new SimdKeySet(context)
-  await keys.load(await openKeySet(parameters, bytesSource(frame)), [], pool)
+  await keys.load(await openKeySet(parameters, bytesSource(frame)), wholeKeys(parameters, []), pool)
   const evaluator = createSimdEvaluator(context, keys, { constants: [] })
   const values = Float64Array.from({ length: slots }, (_, s) => Math.sin(s * s))
   const [pair] = await key.encryptSlots([values], LEVEL, SCALE)

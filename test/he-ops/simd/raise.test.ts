@@ -1,4 +1,5 @@
 import t from 'tap'
+import { keyLevels } from '../../../src/circuit/keys.ts'
 import {
   type CkksParameters,
   checkParameters,
@@ -192,7 +193,7 @@ t.test('an engine loads the keys and runs the circuit', async (t) => {
   t.teardown(() => engine.close())
   const keys = engine.newKeySet(parameters)
   const session = await engine.open(circuit, keys, bytesSource(fixture.keySet))
-  t.equal(keys.bytes, keyMemory(parameters, 0))
+  t.equal(keys.bytes, keyMemory(parameters, keyLevels(parameters, circuit)))
   const values = Float64Array.from({ length: parameters.slots }, (_, s) => Math.sin(s * s))
   const packed = fixture.packed(fixture.encrypt(values, topLevel, SCALE), topLevel)
   const result = unpacked(await session.run([packed]))

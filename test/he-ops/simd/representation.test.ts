@@ -9,6 +9,7 @@ import type { SimdKeys } from '../../../src/he-ops/simd/keys/key-set.ts'
 import { PROGRAM_KERNELS, type ProgramKernel } from '../../../src/he-ops/simd/program/program.ts'
 import { extendedBasis, rescaleSource } from '../../../src/schedule/extended-basis.ts'
 import { randomCircuit } from '../../conformance/random-circuit.ts'
+import { noKey } from '../../support/no-key.ts'
 import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
 import { newSimdContext } from './fixture.ts'
 
@@ -169,11 +170,11 @@ const context = await newSimdContext(parameters)
 
 /** Keys at fictitious addresses: programs are counted here, not run. */
 const nowhere: SimdKeys = {
-  relinKey: { address: () => 64 },
-  raiseKeys: { down: { address: () => 64 }, up: { address: () => 64 } },
+  relinKey: noKey,
+  raiseKeys: { down: noKey, up: noKey },
   galoisKeys: new Map(
     [...STEPS.map((steps) => galoisElement(parameters.ring, steps)), conjugationElement(parameters.ring)].map(
-      (element) => [element, { address: () => 64 }],
+      (element) => [element, noKey],
     ),
   ),
 }

@@ -29,7 +29,7 @@ export class KeyLoader {
   }
 
   /**
-   * Unpacks a key, checks every residue, expands the seeds, and converts everything to the form in which
+   * Unpacks a key, checks every residue that it loads, expands the seeds, and converts everything to the form in which
    * programs read keys.
    *
    * @param pairs over all primes
@@ -38,7 +38,8 @@ export class KeyLoader {
    * @throws TENSOR_MALFORMED when a residue is not below its prime; errors of the runner
    */
   async load(pairs: readonly PackedRlwe[], key: SwitchingKey, table: number | undefined): Promise<void> {
-    const loads = pairs.map((pair, j) => this.#stage(pair, j, key, table))
+    const used = pairs.slice(0, key.digits)
+    const loads = used.map((pair, j) => this.#stage(pair, j, key, table))
     const { program, free } = linkProgram(
       this.#context,
       this.#runner.threads,
@@ -50,7 +51,7 @@ export class KeyLoader {
     } finally {
       free()
     }
-    pairs.forEach((pair, j) => {
+    used.forEach((pair, j) => {
       this.#complete(pair, loads[j])
     })
   }
@@ -73,16 +74,18 @@ export class KeyLoader {
     const seedAt = notes + limbs.length * NOTES_BYTES
     heap.bytes(seedAt, SEED_BYTES).set(seed)
     let address = seedAt + SEED_BYTES
-    const placed = limbs.map(({ bits, bytes }) => {
+    const placed = key.indices.map((index) => {
+      const { bits, bytes } = limbs[index]
       const at = address
       heap.bytes(at, bytes.length).set(bytes)
       address += bytes.length
-      return { address: at, bits }
+      return { index, address: at, bits }
     })
+    const [first] = key.indices
     return {
       limbs: placed,
       seed: seedAt,
-      polynomials: [key.address(j, 0, 0), key.address(j, 1, 0)],
+      polynomials: [key.address(j, 0, first), key.address(j, 1, first)],
       table,
       notes,
     }
@@ -90,24 +93,25 @@ export class KeyLoader {
 
   /** Reads the notes of a pair. */
   #complete(pair: PackedRlwe, load: PairLoad): void {
-    const notes = this.#context.heap.words(load.notes, 2 * pair.limbs.length)
+    const notes = this.#context.heap.words(load.notes, 2 * load.limbs.length)
     let rejected = 0
-    for (let i = 0; i < pair.limbs.length; i++) {
-      requireSound(notes[2 * i] === 1, i)
-      rejected += notes[2 * i + 1]
-    }
+    load.limbs.forEach(({ index }, place) => {
+      requireSound(notes[2 * place] === 1, index)
+      rejected += notes[2 * place + 1]
+    })
     if (rejected > 0) this.#expandExactly(pair, load)
   }
 
   /** Expands the second polynomial again, for seeds with a rejected word. */
-  #expandExactly({ limbs, seed }: PackedRlwe, { polynomials, table }: PairLoad): void {
+  #expandExactly(pair: PackedRlwe, { limbs, polynomials, table }: PairLoad): void {
     const { heap, call, limbBytes, ring } = this.#context
-    const primes = limbs.map(({ prime }) => prime)
+    const primes = pair.limbs.map(({ prime }) => prime)
     const scratch = heap.allocate(limbBytes)
-    this.#seeds.expandExactly(seed, primes, ring).forEach((residues, index) => {
-      const to = polynomials[1] + index * limbBytes
+    const expanded = this.#seeds.expandExactly(pair.seed, primes, ring)
+    limbs.forEach(({ index }, place) => {
+      const to = polynomials[1] + place * limbBytes
       const from = table === undefined ? to : scratch
-      heap.words(from, ring).set(Uint32Array.from(residues, Number))
+      heap.words(from, ring).set(Uint32Array.from(expanded[index], Number))
       prepare(call, this.#context, index, from, to, table)
     })
     heap.free(scratch)

@@ -1,3 +1,5 @@
+import type { KeyLevels } from '../../../circuit/keys.ts'
+import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { switchingKeyBytes } from '../../../schedule/key-memory.ts'
 import {
@@ -28,7 +30,8 @@ export interface SimdKeys {
 
 /**
  * The keys of one client in kernel memory, on the heap until `free`. Each circuit loads the keys that it
- * needs and that no circuit has loaded before.
+ * needs and that no circuit has loaded before. A key that was loaded up to a lower level is loaded again; the
+ * programs that read the first copy keep it.
  */
 export class SimdKeySet implements SimdKeys {
   readonly #context: SimdContext
@@ -63,10 +66,12 @@ export class SimdKeySet implements SimdKeys {
   }
 
   /**
-   * Loads the missing keys one after the other, and checks every residue: the relinearisation key, those of
-   * the ephemeral secret if the parameters have a raise level, and Galois keys. Only one call at a time.
+   * Loads the missing keys one after the other, and checks every residue that it loads: the relinearisation
+   * key, those of the ephemeral secret if the parameters have a raise level, and Galois keys. Only one call at
+   * a time.
    *
-   * @param elements Galois elements of a circuit; further keys of the set are not loaded
+   * @param levels up to which a circuit uses its keys; further keys of the set, and primes of higher levels, are
+   *   not loaded
    * @param runner of the loading programs; by default the calling thread
    * @param shouldStop asked before each key
    * @throws ExecutionStopped; KEYS_MISSING with the Galois elements that the set lacks, before anything is
@@ -75,21 +80,21 @@ export class SimdKeySet implements SimdKeys {
    */
   async load(
     reader: KeySetReader,
-    elements: readonly number[],
+    levels: KeyLevels,
     runner: ProgramRunner = inlineRunner(this.#context),
     shouldStop: () => boolean = () => false,
   ): Promise<void> {
-    const wanted = this.#wanted(reader, elements)
+    const wanted = this.#wanted(reader, levels)
     const loaders = this.#loaders(wanted, runner)
     try {
       let next = wanted[0]?.read()
-      for (const [i, { context, element, keep }] of wanted.entries()) {
+      for (const [i, { context, element, level, keep }] of wanted.entries()) {
         const pairs = await next
         if (shouldStop()) throw new ExecutionStopped(0)
         // Read ahead, while this key is loaded.
         next = wanted[i + 1]?.read()
         next?.catch(() => {})
-        keep(await this.#loadKey(context, loaders.get(context)!, pairs, element))
+        keep(await this.#loadKey(context, loaders.get(context)!, pairs, element, level))
       }
     } finally {
       for (const loader of loaders.values()) loader.free()
@@ -114,28 +119,29 @@ export class SimdKeySet implements SimdKeys {
   }
 
   /** The keys to load. */
-  #wanted(reader: KeySetReader, elements: readonly number[]): WantedKey[] {
+  #wanted(reader: KeySetReader, { relin, galois }: KeyLevels): WantedKey[] {
     const present = new Set(reader.galoisElements)
-    const missing = elements.filter((element) => !present.has(element))
+    const missing = [...galois.keys()].filter((element) => !present.has(element))
     if (missing.length > 0) throw keysMissing(missing)
     const context = this.#context
-    const wanted: WantedKey[] = elements
-      .filter((element) => !this.#galoisKeys.has(element))
-      .map((element) => ({
+    const wanted: WantedKey[] = [...galois]
+      .filter(([element, level]) => isBelow(this.#galoisKeys.get(element), level))
+      .map(([element, level]) => ({
         context,
         element,
+        level,
         read: () => reader.packedGaloisKey(element),
         keep: (key) => this.#galoisKeys.set(element, key),
       }))
-    return [...this.#wantedRelinKey(reader), ...this.#wantedRaiseKeys(reader), ...wanted]
+    return [...this.#wantedRelinKey(reader, relin), ...this.#wantedRaiseKeys(reader), ...wanted]
   }
 
-  #wantedRelinKey(reader: KeySetReader): WantedKey[] {
-    if (this.#relinKey !== undefined) return []
+  #wantedRelinKey(reader: KeySetReader, level: number | undefined): WantedKey[] {
+    if (level === undefined || !isBelow(this.#relinKey, level)) return []
     const keep = (key: SwitchingKey): void => {
       this.#relinKey = key
     }
-    return [{ context: this.#context, element: 1, read: () => reader.packedRelinKey(), keep }]
+    return [{ context: this.#context, element: 1, level, read: () => reader.packedRelinKey(), keep }]
   }
 
   #wantedRaiseKeys(reader: KeySetReader): WantedKey[] {
@@ -146,7 +152,8 @@ export class SimdKeySet implements SimdKeys {
       const keep = (key: SwitchingKey): void => {
         this.#raiseKeys[name] = key
       }
-      return [{ context, element: 1, read: () => reader.packedRaiseKey(name), keep }]
+      const level = context.parameters.topLevel
+      return [{ context, element: 1, level, read: () => reader.packedRaiseKey(name), keep }]
     }
     return [...wanted('down', ephemeral), ...wanted('up', this.#context)]
   }
@@ -156,16 +163,21 @@ export class SimdKeySet implements SimdKeys {
     loader: KeyLoader,
     pairs: readonly PackedRlwe[],
     element: number,
+    level: number,
   ): Promise<SwitchingKey> {
     const table = element === 1 ? undefined : galois.table(inverseElement(element, ring))
-    const bytes = switchingKeyBytes(parameters)
+    const bytes = switchingKeyBytes(parameters, level)
     const base = heap.allocate(bytes)
+    const left = parameters.topLevel - level
+    const indices = moduli.map((_, index) => index).filter((index) => index <= level || index > level + left)
+    const placeOf = (index: number): number => (index <= level ? index : index - left)
     const address = (j: number, p: number, index: number): number =>
-      base + ((2 * j + p) * moduli.length + index) * limbBytes
+      base + ((2 * j + p) * indices.length + placeOf(index)) * limbBytes
+    const key = { level, digits: digitCount(parameters, level), indices, address }
     try {
-      await loader.load(pairs, { address }, table)
+      await loader.load(pairs, key, table)
       this.#keys.set(base, bytes)
-      return { address }
+      return key
     } catch (error) {
       heap.free(base)
       throw error
@@ -179,9 +191,15 @@ interface WantedKey {
   readonly context: SimdContext
   /** The Galois element of the automorphism whose inverse permutes the key; 1 for no permutation. */
   readonly element: number
+  /** Up to which it is used. */
+  readonly level: number
   read(): Promise<readonly PackedRlwe[]>
   keep(key: SwitchingKey): void
 }
+
+/** Whether a key is absent, or cannot be used at a level. */
+const isBelow = (key: SwitchingKey | undefined, level: number): boolean =>
+  key === undefined || key.level < level
 
 /** The element, below 2N, of the inverse automorphism: units modulo 2N have orders that divide N / 2. */
 export function inverseElement(element: number, ring: number): number {

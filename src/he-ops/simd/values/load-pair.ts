@@ -5,9 +5,10 @@ import type { Call, Item, ProgramBuilder } from '../program/program.ts'
 /** A pair of a key, as its frame has it, in kernel memory, and the addresses of the loaded polynomials. */
 export interface PairLoad {
   /**
-   * The first polynomial's packed residues modulo each prime of the context: address and bits of a residue.
+   * The first polynomial's packed residues modulo each prime that is loaded: the prime's index in the context,
+   * address, and bits of a residue.
    */
-  readonly limbs: readonly { readonly address: number; readonly bits: number }[]
+  readonly limbs: readonly { readonly index: number; readonly address: number; readonly bits: number }[]
   /** Address of the second polynomial's seed. */
   readonly seed: number
   /** Addresses of the polynomials, prime after prime. */
@@ -15,13 +16,13 @@ export interface PairLoad {
   /** Address of the permutation that is applied to both polynomials, if any. */
   readonly table: number | undefined
   /**
-   * Address of two words for each prime, which are written: 1 when all residues of c0 are below the prime;
+   * Address of two words for each limb, which are written: 1 when all residues of c0 are below the prime;
    * and the number of rejected words of the seed's stream. If that is not zero, c1 must be expanded again.
    */
   readonly notes: number
 }
 
-/** Bytes of `PairLoad.notes` for each prime. */
+/** Bytes of `PairLoad.notes` for each limb. */
 export const NOTES_BYTES = 8
 
 /** Scratch memory of the items. */
@@ -34,15 +35,15 @@ export function emitPairLoads(
   context: SimdContext,
   work: readonly PairLoad[],
 ): void {
-  builder.phase(work.flatMap((load) => load.limbs.map((_, index) => limbItem(context, load, index))))
+  builder.phase(work.flatMap((load) => load.limbs.map((_, place) => limbItem(context, load, place))))
 }
 
-function limbItem(context: SimdContext, load: PairLoad, index: number): Item {
+function limbItem(context: SimdContext, load: PairLoad, place: number): Item {
   const { kernels, limbBytes, moduli, ring } = context
+  const { index, address, bits } = load.limbs[place]
   const { q } = moduli[index]
-  const { address, bits } = load.limbs[index]
-  const [c0, c1] = load.polynomials.map((polynomial) => polynomial + index * limbBytes)
-  const notes = load.notes + NOTES_BYTES * index
+  const [c0, c1] = load.polynomials.map((polynomial) => polynomial + place * limbBytes)
+  const notes = load.notes + NOTES_BYTES * place
   const firstChunk = index * ((8 * ring) / kernels.CHUNK_BYTES.value)
   return (call, scratch) => {
     const raw = load.table === undefined ? undefined : scratch

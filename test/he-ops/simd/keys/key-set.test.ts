@@ -1,5 +1,5 @@
 import t from 'tap'
-import { galoisElement, rotationElements } from '../../../../src/circuit/keys.ts'
+import { galoisElement, rotationElements, wholeKeys } from '../../../../src/circuit/keys.ts'
 import { checkParameters, digitCount } from '../../../../src/circuit/parameters/parameters.ts'
 import { bitLength, nttPrimes } from '../../../../src/circuit/parameters/primes.ts'
 import { automorphismOrder } from '../../../../src/he-ops/encoding/automorphism.ts'
@@ -10,7 +10,7 @@ import { inverseElement, SimdKeySet } from '../../../../src/he-ops/simd/keys/key
 import type { SwitchingKey } from '../../../../src/he-ops/simd/keys/switching-key.ts'
 import { inlineRunner } from '../../../../src/he-ops/simd/threads/run.ts'
 import { ThreadPool } from '../../../../src/he-ops/simd/threads/thread-pool.ts'
-import { keyMemory, switchingKeyBytes } from '../../../../src/schedule/key-memory.ts'
+import { mostKeyMemory, switchingKeyBytes } from '../../../../src/schedule/key-memory.ts'
 import {
   type ByteSource,
   bytesSource,
@@ -102,10 +102,10 @@ for (const threads of [1, 2, 3]) {
     t.teardown(() => pool.close())
     const keys = new SimdKeySet(context)
     t.throws(() => keys.relinKey, { code: 'KEYS_MISSING' })
-    await keys.load(await open(), [first], pool)
+    await keys.load(await open(), wholeKeys(parameters, [first]), pool)
     t.strictSame([...keys.galoisKeys.keys()], [first])
     const loaded = keys.galoisKeys.get(first)!
-    await keys.load(await open(), elements, pool)
+    await keys.load(await open(), wholeKeys(parameters, elements), pool)
     t.equal(keys.galoisKeys.get(first), loaded, 'what is there is not loaded again')
     t.equal(keys.bytes, 4 * switchingKeyBytes(parameters))
     t.ok(isKey(context, keys.relinKey, relinKey, 1))
@@ -139,15 +139,15 @@ for (const threads of [1, 2]) {
     // The table of an automorphism stays.
     context.galois.table(inverseElement(first, RING))
     const { used } = heap
-    await keys.load(reader, [first], pool)
+    await keys.load(reader, wholeKeys(parameters, [first]), pool)
     const { down, up } = keys.raiseKeys
     t.ok(isKey(context.ephemeral!, down, raiseKeys.down, 1, sealDown))
     t.ok(isKey(context, up, raiseKeys.up, 1))
     t.notOk(isKey(context, up, relinKey, 1), 'another key is noticed')
     t.equal(keys.bytes, 3 * switchingKeyBytes(parameters) + 2 * 2 * 3 * 4 * RING)
-    t.equal(keys.bytes, keyMemory(raisingParameters, 1))
+    t.equal(keys.bytes, mostKeyMemory(raisingParameters, 1))
     t.equal(heap.used - used, keys.bytes)
-    await keys.load(reader, [first], pool)
+    await keys.load(reader, wholeKeys(parameters, [first]), pool)
     t.equal(keys.raiseKeys.up, up, 'what is there is not loaded again')
     keys.free()
     t.equal(heap.used, used)
@@ -156,7 +156,10 @@ for (const threads of [1, 2]) {
     const { at, pairBytes } = keySetLayout(raisingParameters, elements.length).raiseKeys!.down
     saturate(frame, 8 * (at + 2 * pairBytes - 68) - 30, 30)
     const forged = await openKeySet(raisingParameters, { ...bytesSource(frame), verified: true })
-    await t.rejects(keys.load(forged, [first], pool), { code: 'TENSOR_MALFORMED', facts: { prime: 2 } })
+    await t.rejects(keys.load(forged, wholeKeys(parameters, [first]), pool), {
+      code: 'TENSOR_MALFORMED',
+      facts: { prime: 2 },
+    })
     keys.free()
     t.equal(heap.used, used, 'nothing is left behind')
   })
@@ -165,7 +168,7 @@ for (const threads of [1, 2]) {
 t.test('a residue that is not below its prime, wherever it is', async (t) => {
   const context = await newSimdContext(parameters)
   const keys = new SimdKeySet(context)
-  await keys.load(await open(), [first])
+  await keys.load(await open(), wholeKeys(parameters, [first]))
   // Tables of automorphisms are not keys, and stay.
   for (const steps of STEPS) context.galois.table(inverseElement(galoisElement(RING, steps), RING))
   const { used } = context.heap
@@ -182,11 +185,14 @@ t.test('a residue that is not below its prime, wherever it is', async (t) => {
     const bits = bitLength(all[prime])
     saturate(copy.subarray(limb), residue * bits, bits)
     const reader = await openKeySet(parameters, { ...bytesSource(copy), verified: true })
-    await t.rejects(keys.load(reader, [elements[1]]), { code: 'TENSOR_MALFORMED', facts: { prime } })
+    await t.rejects(keys.load(reader, wholeKeys(parameters, [elements[1]])), {
+      code: 'TENSOR_MALFORMED',
+      facts: { prime },
+    })
     t.equal(context.heap.used, used, 'nothing is left behind')
     t.strictSame([...keys.galoisKeys.keys()], [first])
   }
-  await keys.load(await open(), elements)
+  await keys.load(await open(), wholeKeys(parameters, elements))
   t.equal(keys.galoisKeys.size, 3, 'a sound set still loads')
 })
 
@@ -213,14 +219,14 @@ t.test('keys are read one ahead, and a failed read is no unhandled rejection', a
     },
   }
   const keys = new SimdKeySet(context)
-  await keys.load(await open(source), elements, runner)
+  await keys.load(await open(source), wholeKeys(parameters, elements), runner)
   t.strictSame(events, ['read', 'read', 'run', 'read', 'run', 'read', 'run', 'run'])
   keys.free()
 
   failing = true
   events.length = 0
   const { used } = context.heap
-  await t.rejects(keys.load(await open(source), elements, runner), { message: 'gone' })
+  await t.rejects(keys.load(await open(source), wholeKeys(parameters, elements), runner), { message: 'gone' })
   t.equal(keys.bytes, 2 * switchingKeyBytes(parameters), 'keys loaded before stay')
   t.equal(context.heap.used - used, keys.bytes)
 })
@@ -230,10 +236,47 @@ t.test('errors of the runner are rethrown, and no partial key stays', async (t) 
   const keys = new SimdKeySet(context)
   const runner = { threads: 1, run: () => Promise.reject(new Error('lost')) }
   const { used } = context.heap
-  await t.rejects(keys.load(await open(), [], runner), { message: 'lost' })
+  await t.rejects(keys.load(await open(), wholeKeys(parameters, []), runner), { message: 'lost' })
   t.equal(context.heap.used, used)
-  await t.rejects(keys.load(await open(), rotationElements({ ring: RING }, [1, 2, 3])), {
-    code: 'KEYS_MISSING',
-    facts: { galoisElements: [galoisElement(RING, 2), galoisElement(RING, 3)] },
-  })
+  await t.rejects(
+    keys.load(await open(), wholeKeys(parameters, rotationElements({ ring: RING }, [1, 2, 3]))),
+    {
+      code: 'KEYS_MISSING',
+      facts: { galoisElements: [galoisElement(RING, 2), galoisElement(RING, 3)] },
+    },
+  )
+})
+
+t.test('keys have the primes and the digits of the level up to which they are used', async (t) => {
+  const context = await newSimdContext(parameters)
+  const keys = new SimdKeySet(context)
+  await keys.load(await open(), wholeKeys(parameters, [first]))
+  const whole = keys.galoisKeys.get(first)!
+  const { heap, limbBytes } = context
+  for (const level of [0, 2, parameters.topLevel - 1]) {
+    const low = new SimdKeySet(context)
+    await low.load(await open(), { relin: undefined, galois: new Map([[first, level]]) })
+    t.equal(low.bytes, switchingKeyBytes(parameters, level))
+    t.throws(() => low.relinKey, { code: 'KEYS_MISSING' }, 'what is not used is not loaded')
+    const key = low.galoisKeys.get(first)!
+    t.equal(key.digits, digitCount(parameters, level))
+    t.strictSame(key.indices, [
+      ...Array.from({ length: level + 1 }, (_, i) => i),
+      ...parameters.specialPrimes.map((_, i) => parameters.primes.length + i),
+    ])
+    for (let j = 0; j < key.digits; j++) {
+      for (const p of [0, 1]) {
+        for (const index of key.indices) {
+          const own = heap.bytes(key.address(j, p, index), limbBytes)
+          t.ok(Buffer.compare(own, heap.bytes(whole.address(j, p, index), limbBytes)) === 0)
+        }
+      }
+    }
+    await low.load(await open(), { relin: undefined, galois: new Map([[first, 0]]) })
+    t.equal(low.galoisKeys.get(first), key, 'a key of a higher level serves')
+    await low.load(await open(), wholeKeys(parameters, [first]))
+    t.equal(low.galoisKeys.get(first)!.level, parameters.topLevel, 'one of a lower level is loaded again')
+    low.free()
+  }
+  keys.free()
 })
