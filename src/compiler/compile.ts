@@ -1,4 +1,3 @@
-import { MAX_LOG_QP } from '../circuit/parameters/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
 import type { Network } from '../models/network.ts'
 import { agreementWarnings, imageWarnings } from './analysis/calibration.ts'
@@ -9,7 +8,7 @@ import type { Graph } from './graph/graph.ts'
 import { layerPrecisions } from './layer-precision.ts'
 import { completeCircuit } from './lowered-circuit.ts'
 import { type CompileOptions, checkOptions, DEFAULT_PRECISION_BITS } from './options.ts'
-import { ringsFor } from './planner/modulus/rings.ts'
+import { ringsFor, usualRings } from './planner/modulus/rings.ts'
 import { bestOfEach, type Emitted } from './planner/search/emitted.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
 import { costOf } from './planner/search/objective.ts'
@@ -81,9 +80,10 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
   const { model, labels = [], precisionBits = DEFAULT_PRECISION_BITS } = options
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const objective = options.objective ?? 'latency'
-  const ways = waysFor(graph, options.refresh ?? 'auto', {
+  const refresh = options.refresh ?? 'auto'
+  const ways = waysFor(graph, refresh, {
     target,
-    rings: ringsFor(graph, options.rings ?? Object.keys(MAX_LOG_QP).map(Number), batch),
+    rings: ringsFor(graph, options.rings ?? usualRings(refresh), batch, target),
     batch,
     objective,
     precisionBits,

@@ -18,7 +18,9 @@ export interface CompileOptions {
    * costs hardly more than one image, because the other images take slots that would be empty.
    */
   readonly batch?: number | 'auto'
-  /** Rings to consider; by default all of the security table. */
+  /**
+   * Rings to consider; by default those up to 32768, or those that raise moduli where `refresh` is `server`.
+   */
   readonly rings?: readonly number[]
   /** Bits by which the error of the logits lies below their root mean square; 8.5 by default. */
   readonly precisionBits?: number

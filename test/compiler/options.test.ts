@@ -11,14 +11,15 @@ const refused = (options: object): (() => unknown) => {
 t.test('options that do not exist, and numbers out of range, are named', async (t) => {
   const cases: [object, RegExp][] = [
     [{ objective: 'speed' }, /^objective is speed; it is one of latency, traffic, keys/],
-    [{ refresh: 'sometimes' }, /^refresh is sometimes; it is one of auto, never, always/],
+    [{ refresh: 'sometimes' }, /^refresh is sometimes; it is one of auto, never, client, server/],
     [{ target: 'cpu' }, /^target is cpu/],
     [{ precisionBits: Number.NaN }, /^precisionBits is NaN/],
     [{ precisionBits: -1 }, /^precisionBits is -1/],
     [{ maxPrimeBits: 20.5 }, /^maxPrimeBits is 20.5/],
     [{ link: { roundTripMs: -5, megabitsPerSecond: 10 } }, /^link.roundTripMs is -5/],
     [{ link: { roundTripMs: 5, megabitsPerSecond: 0 } }, /^link.megabitsPerSecond is 0/],
-    [{ rings: [65536] }, /^Ring 65536 is not one of 8192, 16384, 32768/],
+    [{ rings: [131072] }, /^Ring 131072 is not one of 8192, 16384, 32768, 65536/],
+    [{ rings: [65536], target: 'seal' }, /^Target seal has rings up to 32768, not 65536/],
     [{ rings: [] }, /^No ring is given/],
     [
       { calibration: [images[0], images[1].subarray(1)] },

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { printable } from '../../errors/index.ts'
-import { MAX_LOG_QP } from '../parameters/parameters.ts'
+import { LARGEST_RING } from '../parameters/parameters.ts'
 
 // Bounds of the numbers in a manifest or in the header of a circuit file. Every number has a bound that is
 // checked before a loop depends on it, so that checking takes bounded time and memory for any input.
@@ -13,7 +13,7 @@ export const MAX_LABEL_LENGTH = 256
 export const MAX_LAYERS = 2 ** 16
 export const MAX_ROUNDS = 10_000
 /** Most rotation steps: the slots of the largest ring, without zero. */
-export const MAX_ROTATIONS = Math.max(...Object.keys(MAX_LOG_QP).map(Number)) / 2 - 1
+export const MAX_ROTATIONS = LARGEST_RING / 2 - 1
 export const MAX_COUNT = 2 ** 24
 /** Height and width of an image in pixels, and the short side that it is resized to before a crop. */
 export const MAX_SIDE = 4096

@@ -14,7 +14,10 @@ export const EPHEMERAL_WEIGHT = 32
  * the raise level and one special prime. Rings that are not listed raise no modulus. docs/threat-model.md
  * says where the limits come from.
  */
-export const MAX_EPHEMERAL_LOG_QP: Readonly<Record<number, number>> = Object.freeze({ 32768: 121 })
+export const MAX_EPHEMERAL_LOG_QP: Readonly<Record<number, number>> = Object.freeze({
+  32768: 121,
+  65536: 121,
+})
 
 /** Most primes of the raise level: exact base extension takes no more. */
 const MOST_RAISE_PRIMES = 8

@@ -13,10 +13,14 @@ export const MAX_LOG_QP: Readonly<Record<number, number>> = Object.freeze({
   8192: 214,
   16384: 430,
   32768: 868,
+  65536: 1747,
 })
 
-/** Data and special primes together. */
-export const MAX_PRIMES = 64
+/** The largest ring of the security table. */
+export const LARGEST_RING = Math.max(...Object.keys(MAX_LOG_QP).map(Number))
+
+/** Data and special primes together. No modulus within the security table has so many primes. */
+export const MAX_PRIMES = 96
 
 /** Unchecked parameters, as files and manifests have them. */
 export interface ParametersLiteral {

@@ -32,7 +32,7 @@ interface CompileFlags extends SourceOptions {
   readonly calibrate?: string
   readonly refresh: RefreshChoice
   readonly batch: number | 'auto'
-  readonly ring: 'auto' | '8192' | '16384' | '32768'
+  readonly ring: 'auto' | '8192' | '16384' | '32768' | '65536'
   readonly precision: number
   readonly objective: Objective
   readonly target?: TargetName
@@ -63,7 +63,14 @@ export const compileCommand = (): Command =>
       batch,
       1,
     )
-    .addOption(choice('--ring <n>', 'polynomial modulus degree', ['auto', '8192', '16384', '32768'], 'auto'))
+    .addOption(
+      choice(
+        '--ring <n>',
+        'polynomial modulus degree; auto considers 65536 only with --refresh server',
+        ['auto', '8192', '16384', '32768', '65536'],
+        'auto',
+      ),
+    )
     .option('--precision <bits>', 'bits by which errors lie below the logits', whole(4, 30), 10)
     .addOption(choice('--objective <what>', 'what to make small', OBJECTIVES, 'latency'))
     .addOption(choice('--target <engine>', 'engine to plan for', ENGINE_NAMES))

@@ -1,6 +1,7 @@
 import type { ParmsIdType, SEALContext } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { requireSealRing } from '../../schedule/engine-name.ts'
 import { guarded, type Seal, withHeap } from './runtime.ts'
 
 /** A SEAL context with the identifiers of its levels. Owns heap objects until `delete`. */
@@ -30,13 +31,14 @@ export type ContextLevels = 'all levels' | 'highest level'
  * Makes a SEAL context for checked parameters, with any number of special primes. It takes tens of
  * milliseconds for each prime of each level.
  *
- * @throws CONFIG_INVALID when SEAL refuses the parameters
+ * @throws CONFIG_INVALID when SEAL refuses the parameters, as it does all rings beyond its security table
  */
 export function createSealContext(
   seal: Seal,
   parameters: CkksParameters,
   levels: ContextLevels = 'all levels',
 ): SealContext {
+  requireSealRing(parameters.ring)
   const context = guarded(seal, () => buildContext(seal, parameters, levels === 'all levels'))
   if (!context.parametersSet()) {
     context.delete()

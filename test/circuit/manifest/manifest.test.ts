@@ -187,13 +187,13 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
   [
     'rotations are bounded',
     (c) => (c.rotationSteps = Array(MAX_ROTATIONS + 1).fill(1)),
-    /rotationSteps: .*at most 16383/,
+    /rotationSteps: .*at most 32767/,
   ],
   ['rounds are bounded', (c) => Object.assign(c, { rounds: MAX_ROUNDS + 1 }), /rounds/],
   [
     'primes are bounded',
-    (c) => (c.parameters.primes = Array(65).fill('1')),
-    /parameters.primes: .*at most 64/,
+    (c) => (c.parameters.primes = Array(97).fill('1')),
+    /parameters.primes: .*at most 96/,
   ],
   ['refreshes have rounds', (c) => (c.refresh = { level: 0, ciphertexts: [] }), /refreshes do not fit/],
   [
@@ -251,7 +251,7 @@ t.test('the number and size of primes are checked before their primality', async
   const { ring, primes } = manifest.parameters
   const many = Array(1_000_000).fill(primes[0])
   t.throws(() => checkParameters({ ring, primes: many, specialPrimes: primes.slice(1, 2) }), {
-    message: /primes are more than 64/,
+    message: /primes are more than 96/,
   })
   t.throws(() => checkParameters({ ring, primes: [primes[0], primes[0]], specialPrimes: [primes[1]] }), {
     message: /not distinct/,

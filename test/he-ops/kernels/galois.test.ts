@@ -6,7 +6,7 @@ import { inverseElement } from '../../../src/he-ops/simd/keys/key-set.ts'
 import { GaloisTables } from '../../../src/he-ops/simd/tables/galois-table.ts'
 import { equal, heap, kernels, primeOfBits, requireEqual, residues, withMemory } from './fixture.ts'
 
-const RINGS = [8, 16, 32, 256, 1024, 8192]
+const RINGS = [8, 16, 32, 256, 1024, 8192, 65536]
 const tables = new Map(RINGS.map((ring) => [ring, new GaloisTables(heap, ring)]))
 
 function permuted(ring: number, values: Uint32Array, element: number): Uint32Array {

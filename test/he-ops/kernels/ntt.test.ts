@@ -103,7 +103,7 @@ t.test(
   },
 )
 
-for (const size of [2048, 4096, 8192, 16384, 32768]) {
+for (const size of [2048, 4096, 8192, 16384, 32768, 65536]) {
   t.test(`a transform of size ${size} agrees with evaluation`, async (t) => {
     for (const prime of [smallestPrime(size), primeOfBits(size, 24, 5), largestPrime(size)]) {
       withModulus(size, prime, (modulus) => {

@@ -256,7 +256,9 @@ export class CircuitBuilder {
     return this.#push({ kind: 'refresh', source, round }, type, this.counts[source])
   }
 
-  /** Brings a value from the raise level to the highest level, with multiples of the raise level's modulus. */
+  /**
+   * Brings a value from the raise level to the highest level, with multiples of the raise level's modulus.
+   */
   raise(source: ValueId): ValueId {
     return this.#push({ kind: 'raise', source }, this.#laws.raise(this.type(source)), this.counts[source])
   }

@@ -13,8 +13,8 @@ import {
 
 // A raised coefficient is (I + m / Q) Q for an integer I. Its sine, sin(2 pi (I + m / Q)) = sin(2 pi m / Q),
 // is near 2 pi m / Q, and the same for all I. It is cos(2 pi (t - 1/4)), which takes three double angles
-// after a cosine of an eighth of the angle. That cosine is even about t = 1/4, so it is a polynomial in T_2 of
-// half the degree.
+// after a cosine of an eighth of the angle. That cosine is even about t = 1/4, so it is a polynomial in T_2
+// of half the degree.
 //
 // Sources: Han and Ki, ePrint 2019/688, for the cosine and double angles; Bossuat et al., ePrint 2020/1203,
 // section 5, for the depth of polynomials in the Chebyshev basis.

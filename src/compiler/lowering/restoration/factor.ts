@@ -17,8 +17,8 @@ function babiesOf({ shifts }: TransformFactor, { babySteps }: RestorationShape['
 
 /**
  * Lowers a factor of the transform, by baby steps and giant steps: with shift k = (g B + b) units, the sum
- * over g of the rotation by g B units of the sum over b of the diagonal, rotated back, times the value rotated
- * by b units.
+ * over g of the rotation by g B units of the sum over b of the diagonal, rotated back, times the value
+ * rotated by b units.
  *
  * @param gain of the diagonals
  * @returns at the value's level, at its scale times `constantScale`

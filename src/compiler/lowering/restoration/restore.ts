@@ -15,8 +15,8 @@ import {
 import { coefficientsToSlots, slotsToCoefficients, type TransformFactor } from './transform.ts'
 
 /**
- * log2 of the gain of the noise of a rescale, at the scale between the transforms, to the restored value where
- * its range is 1. Measured on the clear backend (test/compiler/lowering/restoration).
+ * log2 of the gain of the noise of a rescale, at the scale between the transforms, to the restored value
+ * where its range is 1. Measured on the clear backend (test/compiler/lowering/restoration).
  */
 const NOISE_GAIN_BITS = 6.8
 
@@ -59,8 +59,8 @@ export class Restorer {
     const modulus = raiseModulus(builder, this.shape)
     const joined = this.#toSlots(builder, raised, scale / modulus)
     const sines = this.#sines(builder, joined)
-    // The sine of 2 pi m / Q is near 2 pi m / Q. It becomes m by a scale that is less by as much; the constant
-    // is encoded as the number 1.
+    // The sine of 2 pi m / Q is near 2 pi m / Q. It becomes m by a scale that is less by as much; the
+    // constant is encoded as the number 1.
     const factor = modulus / (2 * Math.PI * scale)
     return timesNumber(builder, sines, factor, builder.type(sines).scale / factor)
   }

@@ -14,7 +14,9 @@ export interface RestorationShape {
   readonly bound: number
   /** Messages are encoded before they are raised so that 1 becomes Q / 2^rangeBits. */
   readonly rangeBits: number
-  /** log2 of the modulus of the raise level, at least. Drafts, which have no primes there, take it as such. */
+  /**
+   * log2 of the modulus of the raise level, at least. Drafts, which have no primes there, take it as such.
+   */
   readonly raiseBits: number
   /** log2 of the scale between the transforms. */
   readonly scaleBits: number
@@ -50,8 +52,8 @@ export const COSINE_DEPTH = 1 + DEGREE_DEPTH + DOUBLINGS
 export const highPrimes = (groups: number): number => HIGH_PRIMES * (groups + COSINE_DEPTH)
 
 /**
- * Bits by which the scale of T_2 is larger than other scales. The cosine changes fast with x^2 where x is near
- * zero, so the noise of T_2 would dominate all other noise.
+ * Bits by which the scale of T_2 is larger than other scales. The cosine changes fast with x^2 where x is
+ * near zero, so the noise of T_2 would dominate all other noise.
  */
 const SQUARE_BITS = 3
 

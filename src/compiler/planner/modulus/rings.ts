@@ -1,22 +1,46 @@
 import { isBatch } from '../../../circuit/image-batch.ts'
+import { MAX_EPHEMERAL_LOG_QP } from '../../../circuit/parameters/ephemeral.ts'
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
+import type { RefreshChoice } from '../../choices.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { answerSlots, nextPowerOfTwo } from '../../packing/choose.ts'
 
 /** Slots of each image of a batch in a ciphertext of a ring. */
 export const imageSlots = (ring: number, batch: number): number => ring / 2 / batch
 
+/** The largest ring that plans consider where nobody names rings and the server restores no levels. */
+const LARGEST_USUAL_RING = 32768
+
+/**
+ * The rings to consider where nobody names any. A server restores levels in those that raise moduli. Plans in
+ * one shot and with refreshes by the client stop at 32768, where a key switch takes less than half of the
+ * time and of the bytes that it takes at 65536: deeper networks are better off with refreshes.
+ */
+export const usualRings = (refresh: RefreshChoice): number[] =>
+  refresh === 'server'
+    ? Object.keys(MAX_EPHEMERAL_LOG_QP).map(Number)
+    : knownRings().filter((ring) => ring <= LARGEST_USUAL_RING)
+
+const knownRings = (): number[] => Object.keys(MAX_LOG_QP).map(Number)
+
 /**
  * The rings whose ciphertexts hold a channel of the input and the logits of every image of a batch, the
  * smallest first.
  *
- * @throws CONFIG_INVALID when a ring is not in the security table, when no ring is large enough, or when the
- *   batch is not a power of two up to the slots
+ * @throws CONFIG_INVALID when a ring is not in the security table or too large for the target, when no ring
+ *   is large enough, or when the batch is not a power of two up to the slots
  */
-export function ringsFor(graph: Graph, rings: readonly number[], batch: number): number[] {
+export function ringsFor(
+  graph: Graph,
+  rings: readonly number[],
+  batch: number,
+  { name, largestRing }: { readonly name: string; readonly largestRing: number },
+): number[] {
   const unknown = rings.find((ring) => !Object.hasOwn(MAX_LOG_QP, ring))
   if (unknown !== undefined || rings.length === 0) throw noRing(unknown)
+  const beyond = rings.find((ring) => ring > largestRing)
+  if (beyond !== undefined) throw beyondTarget(name, beyond, largestRing)
   const ascending = [...rings].sort((a, b) => a - b)
   const largest = ascending.at(-1)!
   if (!isBatch(batch, largest / 2)) throw noBatch(batch, largest)
@@ -36,11 +60,17 @@ function slotsNeeded(graph: Graph): number {
 const inputShape = (graph: Graph) => graph.nodes.find((node) => node.kind === 'input')!.shape
 
 const noRing = (ring: number | undefined): PolyVeilError => {
-  const known = Object.keys(MAX_LOG_QP).join(', ')
+  const known = knownRings().join(', ')
   return ring === undefined
     ? new PolyVeilError('CONFIG_INVALID', `No ring is given; there are ${known}`)
     : new PolyVeilError('CONFIG_INVALID', `Ring ${ring} is not one of ${known}`, { ring })
 }
+
+const beyondTarget = (target: string, ring: number, largestRing: number): PolyVeilError =>
+  new PolyVeilError('CONFIG_INVALID', `Target ${target} has rings up to ${largestRing}, not ${ring}`, {
+    ring,
+    largestRing,
+  })
 
 const noBatch = (batch: number, ring: number): PolyVeilError =>
   new PolyVeilError(

@@ -49,13 +49,12 @@ export function tooManyLevels({ layers }: CircuitBuilder): PolyVeilError {
 }
 
 function depthExceeded(graph: Graph, best: Candidate, precisionBits: number): PolyVeilError {
-  const { excessBits, chain } = best
+  const { excessBits, chain, plan } = best
   const { ring } = chain
   const limit = MAX_LOG_QP[ring]
   const needed = limit + excessBits
   const layer = firstLayerBeyond(graph, best)
-  const largest = Math.max(...Object.keys(MAX_LOG_QP).map(Number))
-  const larger = ring < largest ? `a larger ring (--ring ${ring * 2}), ` : ''
+  const larger = ring < plan.target.largestRing ? `a larger ring (--ring ${ring * 2}), ` : ''
   return new PolyVeilError(
     'DEPTH_EXCEEDED',
     `The network needs ${needed} modulus bits in one shot; ring ${ring} allows ${limit}: ${excessBits} bits too many, ` +

@@ -1,7 +1,12 @@
-import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
+import { type CkksParameters, LARGEST_RING } from '../../../circuit/parameters/parameters.ts'
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from '../../../schedule/cost.ts'
 import type { CostModel } from '../../../schedule/cost-model.ts'
-import { type EngineName, engineNameFor, SIMD_PRIME_BITS } from '../../../schedule/engine-name.ts'
+import {
+  type EngineName,
+  engineNameFor,
+  LARGEST_SEAL_RING,
+  SIMD_PRIME_BITS,
+} from '../../../schedule/engine-name.ts'
 import { simdMemory } from '../../../schedule/memory.ts'
 import type { CircuitBody } from '../../lowered-circuit.ts'
 import type { PrimeSizes } from '../modulus/chain.ts'
@@ -17,6 +22,7 @@ export const DEFAULT_TARGET: TargetName = 'simd'
 /** Abilities and costs of an engine. */
 export interface Target {
   readonly name: TargetName
+  readonly largestRing: number
   /** Sizes of the primes that the engine's arithmetic supports and that are worth using. */
   readonly primeSizes: PrimeSizes
   /** Largest number of special primes that the engine's key switching supports. */
@@ -28,6 +34,7 @@ export interface Target {
 
 const seal: Target = Object.freeze({
   name: 'seal',
+  largestRing: LARGEST_SEAL_RING,
   primeSizes: { least: 30, most: 60 },
   mostSpecialPrimes: 1,
   costs: sealCosts(),
@@ -40,6 +47,7 @@ export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS):
     ? seal
     : {
         name: 'simd',
+        largestRing: LARGEST_RING,
         primeSizes: { least: 20, most: SIMD_PRIME_BITS },
         mostSpecialPrimes: 8,
         costs: simdCosts(speeds),

@@ -51,7 +51,7 @@ t.test('the base has two primes of 30 bits, or one prime of 60 bits', async (t) 
 })
 
 t.test('all primes are distinct, 1 modulo 2N and below 2^30, and pass the check of parameters', async (t) => {
-  for (const ring of [8192, 16384, 32768]) {
+  for (const ring of [8192, 16384, 32768, 65536]) {
     const { chain, left } = chainOf(ring, simd.primeSizes, [30, 30, 24], 45)
     const choices = specialPrimeChoices(chain, left, simd.primeSizes, simd.mostSpecialPrimes)
     t.ok(choices.length > 0)
