@@ -36,9 +36,9 @@ const circuitOf = (ops: Op[], constants: Float64Array[] = []) => ({
 const LIMB = 4 * RING
 /** Memory of polynomials of values, with the gaps between them. */
 const polynomials = (count: number, limbs: number): number => count * (limbs * LIMB + POLYNOMIAL_GAP_BYTES)
-/** Tables of seven primes, and the relinearisation key: three digits of two polynomials over seven primes. */
-const ALWAYS = 7 * 4 * LIMB + 3 * 2 * 7 * LIMB
-/** The same for a rotation, with the tables of its automorphism and the inverse. */
+/** Tables of seven primes. */
+const ALWAYS = 7 * 4 * LIMB
+/** The key of a rotation: three digits of two polynomials over seven primes; with the tables of its automorphism and the inverse. */
 const ROTATION = 3 * 2 * 7 * LIMB + 2 * RING
 /** Memory of decomposing at the highest level: the digits, and the residues that they are extended from. */
 const DIGITS = (3 * 7 + 5 + 3) * LIMB
@@ -73,6 +73,21 @@ t.test('counted by hand: the division of a rotation is the peak', async (t) => {
     ALWAYS + ROTATION + polynomials(4, 5) + 14 * LIMB + DIGITS,
   )
 })
+
+t.test(
+  'counted by hand: a key has the digits and the primes of the highest level of its rotations',
+  async (t) => {
+    const drop: Op = { kind: 'dropLevel', source: 0, ...at(2) }
+    const low: Op = { kind: 'rotate', source: 1, steps: 1, ...at(2) }
+    const lower: Op = { kind: 'dropLevel', source: 2, ...at(1) }
+    const lowest: Op = { kind: 'rotate', source: 3, steps: 1, ...at(1) }
+    // Two digits over three data primes and both special ones.
+    const key = 2 * 2 * 5 * LIMB + 2 * RING
+    // Both polynomials of the input, and of a rotation, its undivided result over five primes, and its digits.
+    const most = polynomials(2, 5) + polynomials(2, 3) + 10 * LIMB + (2 * 5 + 3 + 2) * LIMB
+    t.equal(simdMemory(circuitOf([input, drop, low, lower, lowest])), ALWAYS + key + most)
+  },
+)
 
 t.test('counted by hand: rotations of one source share digits, and stay extended for a sum', async (t) => {
   const ops: Op[] = [
