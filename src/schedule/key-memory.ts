@@ -4,6 +4,7 @@ import { type CkksParameters, digitCount, type KeySwitchingChain } from '../circ
 import { RESIDUE_BYTES } from './limits.ts'
 
 type KeyParameters = KeySwitchingChain & Pick<CkksParameters, 'ring'>
+type RaiseParameters = KeyParameters & Pick<CkksParameters, 'raiseLevel'>
 
 /**
  * Bytes of one key switching key in kernel memory: for each digit two polynomials over the data primes and the
@@ -19,7 +20,7 @@ export const switchingKeyBytes = (parameters: KeyParameters, level = parameters.
   parameters.ring
 
 /** Bytes of the two keys of the ephemeral secret in kernel memory; 0 where nothing is raised. */
-export function raiseKeyBytes(parameters: CkksParameters): number {
+export function raiseKeyBytes(parameters: RaiseParameters): number {
   const { ring, raiseLevel } = parameters
   if (raiseLevel === undefined) return 0
   return (
@@ -31,7 +32,7 @@ export function raiseKeyBytes(parameters: CkksParameters): number {
  * Bytes of a client's keys in kernel memory: Galois keys, the relinearisation key, and those of the ephemeral
  * secret, each up to the level at which it is used.
  */
-export function keyMemory(parameters: CkksParameters, { relin, galois }: KeyLevels): number {
+export function keyMemory(parameters: RaiseParameters, { relin, galois }: KeyLevels): number {
   const levels = relin === undefined ? [...galois.values()] : [relin, ...galois.values()]
   return (
     levels.reduce((sum, level) => sum + switchingKeyBytes(parameters, level), 0) + raiseKeyBytes(parameters)
@@ -39,5 +40,5 @@ export function keyMemory(parameters: CkksParameters, { relin, galois }: KeyLeve
 }
 
 /** `keyMemory` of keys that are all used at the highest level. */
-export const mostKeyMemory = (parameters: CkksParameters, galoisKeys: number): number =>
+export const mostKeyMemory = (parameters: RaiseParameters, galoisKeys: number): number =>
   (1 + galoisKeys) * switchingKeyBytes(parameters) + raiseKeyBytes(parameters)

@@ -157,7 +157,7 @@ export class Lowering {
     const packed = this.#value(id)
     return this.#builder.within(
       this.#graph.nodes[id],
-      () => restorePacked(this.#builder, packed, restorer),
+      () => restorePacked(this.#builder, packed, restorer, this.#rms[id]),
       restorer.errorVariance(this.#builder.chain.slots, this.#rms[id]),
     )
   }

@@ -9,11 +9,20 @@ import { ONE } from './scale-alignment.ts'
 /** Relative excess of a scale over the waterline that is not worth a level. */
 const SCALE_SLACK = 1
 
-/** Restores all values at the server. Ciphertexts of real slots go two in one. */
-export const restorePacked = (builder: CircuitBuilder, packed: Packed, restorer: Restorer): Packed => {
+/**
+ * Restores all values at the server. Ciphertexts of real slots go two in one.
+ *
+ * @param rms root mean square of the tensor's elements
+ */
+export const restorePacked = (
+  builder: CircuitBuilder,
+  packed: Packed,
+  restorer: Restorer,
+  rms: number,
+): Packed => {
   const { levels } = restorer.shape
   const sent = (value: ValueId): ValueId => builder.dropTo(value, levels.refresh)
-  return renewed(builder, packed, sent, (value) => restorer.restore(builder, value))
+  return renewed(builder, packed, sent, (value) => restorer.restore(builder, value, rms))
 }
 
 /**

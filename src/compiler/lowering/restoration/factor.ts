@@ -2,17 +2,32 @@ import type { ComplexVector, ValueId } from '../../../circuit/types.ts'
 import type { CircuitBuilder, TermDraft } from '../builder/circuit-builder.ts'
 import { giantSum } from '../strategy.ts'
 import { rotated, scaled } from './diagonals.ts'
-import type { RestorationShape } from './shape.ts'
+import type { TransformRotations } from './shape.ts'
 import type { TransformFactor } from './transform.ts'
 
 /**
  * Baby steps of a factor: about as many as giant steps, but more where they share one decomposition. A power
  * of two, so that both transforms use the same keys.
  */
-function babiesOf({ shifts }: TransformFactor, { babySteps }: RestorationShape['rotations']): number {
+function babiesOf({ shifts }: TransformFactor, { babySteps }: TransformRotations): number {
   const count = 2 ** Math.ceil(Math.log2(shifts.at(-1)! + 1))
   const root = 2 ** Math.ceil(Math.log2(count) / 2)
   return babySteps === 'direct' ? 2 * root : root
+}
+
+/** The value rotated by `baby` steps, of fewer than `babies`, of `unit` slots. */
+function babyStep(
+  builder: CircuitBuilder,
+  value: ValueId,
+  { babySteps }: TransformRotations,
+  baby: number,
+  babies: number,
+  unit: number,
+): ValueId {
+  if (babySteps === 'chain') return builder.rotateBy(value, baby, unit)
+  const few = babySteps === 'direct' ? babies : 2 ** Math.ceil(Math.log2(babies) / 2)
+  const rest = baby % few
+  return builder.rotate(builder.rotate(value, (baby - rest) * unit), rest * unit)
 }
 
 /**
@@ -27,7 +42,7 @@ export function lowerFactor(
   builder: CircuitBuilder,
   value: ValueId,
   factor: TransformFactor,
-  rotations: RestorationShape['rotations'],
+  rotations: TransformRotations,
   constantScale: number,
   gain = 1,
 ): ValueId {
@@ -42,10 +57,7 @@ export function lowerFactor(
         return scaled(rotated(diagonals.get((shift * unit) % slots)!, -giant * babies * unit), gain)
       }
       return {
-        value: () =>
-          rotations.babySteps === 'chain'
-            ? builder.rotateBy(value, baby, unit)
-            : builder.rotate(value, baby * unit),
+        value: () => babyStep(builder, value, rotations, baby, babies, unit),
         constant: { period, gain: 1, exact: true, make },
       }
     })

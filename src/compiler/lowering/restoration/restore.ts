@@ -21,11 +21,24 @@ import { coefficientsToSlots, slotsToCoefficients, type TransformFactor } from '
 const NOISE_GAIN_BITS = 6.8
 
 /** Root mean square of the sine's deviation from its argument, for normally distributed messages. */
-const sineError = (rms: number, rangeBits: number): number =>
-  (Math.sqrt(15) * rms ** 3 * ((2 * Math.PI) / 2 ** rangeBits) ** 2) / 6
+const sineError = (rms: number): number =>
+  (Math.sqrt(15) * rms ** 3 * ((2 * Math.PI) / 2 ** RANGE_BITS) ** 2) / 6
+
+/**
+ * A message of 1, in the unit of its restoration, is raised as Q / 2^RANGE_BITS. The unit is a power of two
+ * that follows from the message's size: the sine deviates from larger messages, and noise is larger beside
+ * smaller ones.
+ */
+const RANGE_BITS = 12
+const LEAST_UNIT_BITS = -6
+const MOST_UNIT_BITS = 10
 
 /** log2 of the least scale of values that are rotated in slots-to-coefficients. */
 const LIFTED_BITS = 38
+
+/** A value as a multiple of it, at a scale that is smaller by as much. The encoded constant is the number 1. */
+const rescaledBy = (builder: CircuitBuilder, value: ValueId, factor: number): ValueId =>
+  timesNumber(builder, value, factor, builder.type(value).scale / factor)
 
 /** The factors of both transforms. */
 interface Transforms {
@@ -48,21 +61,20 @@ export class Restorer {
   }
 
   /**
-   * @param value at the refresh level or above. Its slots hold any complex numbers with parts up to
-   *   2^rangeBits / 2; smaller ones are more precise
+   * @param value at the refresh level or above. Its slots hold any complex numbers
+   * @param rms expected root mean square of their parts. Parts up to some hundred times of it come back
    * @returns the same slots at the network's level
    */
-  restore(builder: CircuitBuilder, value: ValueId): ValueId {
+  restore(builder: CircuitBuilder, value: ValueId, rms: number): ValueId {
     const { levels } = this.shape
-    const raised = builder.raise(this.#toCoefficients(builder, builder.dropTo(value, levels.refresh)))
+    const unit = 2 ** this.#unitBits(builder.chain.slots, rms)
+    const low = this.#toCoefficients(builder, builder.dropTo(value, levels.refresh), 1 / unit)
+    const raised = builder.raise(low)
     const { scale } = builder.type(raised)
-    const modulus = raiseModulus(builder, this.shape)
-    const joined = this.#toSlots(builder, raised, scale / modulus)
-    const sines = this.#sines(builder, joined)
-    // The sine of 2 pi m / Q is near 2 pi m / Q. It becomes m by a scale that is less by as much; the
-    // constant is encoded as the number 1.
-    const factor = modulus / (2 * Math.PI * scale)
-    return timesNumber(builder, sines, factor, builder.type(sines).scale / factor)
+    const inMultiplesOfQ = rescaledBy(builder, raised, scale / raiseModulus(builder, this.shape))
+    const sines = this.#sines(builder, this.#toSlots(builder, inMultiplesOfQ))
+    // The sine of 2 pi m / Q is near 2 pi m / Q, which becomes m in units of the message.
+    return rescaledBy(builder, sines, (unit * 2 ** RANGE_BITS) / (2 * Math.PI))
   }
 
   /**
@@ -72,24 +84,41 @@ export class Restorer {
    * @param rms root mean square of the elements
    */
   errorVariance(slots: number, rms: number): number {
-    const { rangeBits, scaleBits } = this.shape
-    const noise = roundingNoise({ ring: 2 * slots }) * 2 ** (NOISE_GAIN_BITS + rangeBits - scaleBits)
-    return noise ** 2 + sineError(rms, rangeBits) ** 2
+    return this.#varianceAt(slots, rms, this.#unitBits(slots, rms))
   }
 
-  #toCoefficients(builder: CircuitBuilder, value: ValueId): ValueId {
+  /** log2 of the unit in which messages are raised, for the least error. */
+  #unitBits(slots: number, rms: number): number {
+    const choices = Array.from(
+      { length: MOST_UNIT_BITS - LEAST_UNIT_BITS + 1 },
+      (_, i) => LEAST_UNIT_BITS + i,
+    )
+    const errors = choices.map((bits) => this.#varianceAt(slots, rms, bits))
+    return choices[errors.indexOf(Math.min(...errors))]
+  }
+
+  #varianceAt(slots: number, rms: number, unitBits: number): number {
+    const gain = 2 ** (NOISE_GAIN_BITS + RANGE_BITS - this.shape.scaleBits)
+    const noise = roundingNoise({ ring: 2 * slots }) * gain
+    return (noise ** 2 + sineError(rms / 2 ** unitBits) ** 2) * 4 ** unitBits
+  }
+
+  /** @param gain by which the message is multiplied */
+  #toCoefficients(builder: CircuitBuilder, value: ValueId, gain: number): ValueId {
     const { shape } = this
     const { down } = this.#transformsOf(builder)
     const { refresh } = shape.levels
-    const target = raiseModulus(builder, shape) / 2 ** shape.rangeBits
+    const start = 2 ** LIFTED_BITS
+    const target = raiseModulus(builder, shape) / 2 ** RANGE_BITS
     let id = this.#lifted(builder, value)
-    const start = builder.type(id).scale
     down.forEach((factor, i) => {
       const level = refresh - 1 - i
-      // Scales descend evenly from that of the lifted value to the last one.
+      // The first factor, whose diagonals are the shortest, brings all values to one scale, so that the
+      // constants of the others are those of all restorations. Scales descend evenly to the last one.
       const scale = start * (target / start) ** ((i + 1) / down.length)
       const constantScale = (scale * primesBetween(builder, level, level + 1)) / builder.type(id).scale
-      id = rescaledTo(builder, lowerFactor(builder, id, factor, shape.rotations, constantScale), level)
+      const sum = lowerFactor(builder, id, factor, shape.rotations, constantScale, i === 0 ? gain : 1)
+      id = rescaledTo(builder, sum, level)
     })
     return id
   }
@@ -101,11 +130,8 @@ export class Restorer {
     return factor > 1 ? timesNumber(builder, value, 1, scale * factor) : value
   }
 
-  /**
-   * @param unit the message 1, in multiples of Q, as the coefficients have it
-   * @returns t / (2 range) for both coefficients t in a slot, in multiples of Q
-   */
-  #toSlots(builder: CircuitBuilder, raised: ValueId, unit: number): ValueId {
+  /** @returns t / (2 range) for both coefficients t in a slot, in multiples of Q */
+  #toSlots(builder: CircuitBuilder, raised: ValueId): ValueId {
     const { shape } = this
     const { up } = this.#transformsOf(builder)
     const target = 2 ** shape.scaleBits
@@ -114,7 +140,7 @@ export class Restorer {
       const { level, scale } = builder.type(id)
       const below = level - HIGH_PRIMES
       const constantScale = (target * primesBetween(builder, below, level)) / scale
-      const gain = i === 0 ? unit / (2 * cosineRange(shape.bound)) : 1
+      const gain = i === 0 ? 1 / (2 * cosineRange(shape.bound)) : 1
       const sum = lowerFactor(builder, id, factor, shape.rotations, constantScale, gain)
       id = rescaledTo(builder, sum, below)
     })

@@ -2,18 +2,25 @@ import type { ValueId } from '../../../circuit/types.ts'
 import type { CircuitBuilder } from '../builder/circuit-builder.ts'
 import type { RotationStrategy } from '../strategy.ts'
 
+/** The rotations of every group of the transform. */
+export interface TransformRotations {
+  /**
+   * A chain of single steps, one rotation of the value for each step, or at most two rotations for a step: a
+   * multiple of a few steps, then the rest. More keys make fewer decompositions.
+   */
+  readonly babySteps: 'chain' | 'tree' | 'direct'
+  readonly giantSteps: RotationStrategy['giantSteps']
+}
+
 /** The choices of a circuit's restorations, and the levels that they lead to. */
 export interface RestorationShape {
   /**
    * Stages of the transform in each group, those of the smallest units first. Their sum is log2 of the slots.
    */
   readonly stages: readonly number[]
-  /** Rotations of every group of the transform. */
-  readonly rotations: Pick<RotationStrategy, 'babySteps' | 'giantSteps'>
+  readonly rotations: TransformRotations
   /** Raised coefficients are at most so many times Q, the modulus of the raise level (`circuit/raise.ts`). */
   readonly bound: number
-  /** Messages are encoded before they are raised so that 1 becomes Q / 2^rangeBits. */
-  readonly rangeBits: number
   /**
    * log2 of the modulus of the raise level, at least. Drafts, which have no primes there, take it as such.
    */

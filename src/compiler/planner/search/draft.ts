@@ -1,11 +1,13 @@
-import { galoisKeyCount } from '../../../circuit/keys.ts'
+import { galoisKeyCount, keyLevels } from '../../../circuit/keys.ts'
 import { ephemeralChain } from '../../../circuit/parameters/ephemeral.ts'
 import { digitCount, type KeySwitchingChain, MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { refreshModulusBits, refreshRounds } from '../../../circuit/refresh.ts'
-import type { Layout, ValueId } from '../../../circuit/types.ts'
+import type { Layout, Op, ValueId } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { sumSeconds } from '../../../schedule/cost-model.ts'
 import { type ExtendedBasis, extendedBasis } from '../../../schedule/extended-basis.ts'
+import { keyMemory } from '../../../schedule/key-memory.ts'
+import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
 import { logitNoise, type NoisyBody } from '../../analysis/noise.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
@@ -34,6 +36,9 @@ import { type RestorationPlan, restorationLevels, restorationPrimes, restorerOf 
  * switching.
  */
 const MOST_SPECIAL_PRIMES = 14
+
+/** Largest share of an engine's memory that keys may take; weights and values take the rest. */
+const MOST_KEY_SHARE = 0.55
 
 /** Bits by which the product of the base primes lies below the sum of their sizes. */
 const BASE_LACK_BITS = 1
@@ -79,10 +84,27 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
     basis,
   }
   const most = segment?.restoration ? MOST_SPECIAL_PRIMES : target.mostSpecialPrimes
-  const choices = specialPrimeChoices(chain, left, sizes, most)
+  const all = specialPrimeChoices(chain, left, sizes, most)
+  const choices = levels
+    ? all.filter((special) => keysFit({ ...chain, primes: dataPrimes(chain) }, special, ops))
+    : all
+  if (choices.length < all.length && choices.length === 0) return []
   return choices.length > 0
     ? choices.map((special) => candidate(graph, plan, chain, body, special, refresh))
     : [candidate(graph, plan, chain, body, undefined, refresh)]
+}
+
+/**
+ * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that keys
+ * take most of the memory.
+ */
+const keysFit = (
+  chain: PlannedChain & { readonly primes: readonly bigint[] },
+  specialPrimes: readonly bigint[],
+  ops: readonly Op[],
+): boolean => {
+  const parameters = { ...chain, specialPrimes }
+  return keyMemory(parameters, keyLevels(chain, { ops })) <= MOST_KEY_SHARE * MOST_ENGINE_BYTES
 }
 
 /**

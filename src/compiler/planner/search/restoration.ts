@@ -12,7 +12,7 @@ import { PrimePool } from '../modulus/primes.ts'
 
 /** The choices of a plan's restorations. */
 export interface RestorationPlan
-  extends Pick<RestorationShape, 'stages' | 'rotations' | 'rangeBits' | 'raiseBits' | 'scaleBits'> {
+  extends Pick<RestorationShape, 'stages' | 'rotations' | 'raiseBits' | 'scaleBits'> {
   /** Size of the primes that slots-to-coefficients takes. */
   readonly lowBits: number
 }

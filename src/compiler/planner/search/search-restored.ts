@@ -8,14 +8,13 @@ import type { PlanRequest } from './search.ts'
 import { searchRefreshed } from './search-refreshed.ts'
 
 /** Sizes of the network's primes between two restorations. */
-const PRIME_BITS = [26, 28, 30]
-/** Numbers of special primes. */
-const SPECIAL_PRIMES = [2, 3, 4, 5, 6, 8, 10, 12]
-/** Fewest levels between two restorations that are worth one. */
-const LEAST_LEVELS = 3
+const PRIME_BITS = [28, 30]
+/** Numbers of levels between two restorations. More levels make fewer restorations and slower layers. */
+const LEVELS = [3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24]
+/** Fewest special primes. */
+const LEAST_SPECIAL_PRIMES = 3
 /** Numbers of groups of the transform's stages. */
 const GROUPS = [2, 3, 4]
-const RANGE_BITS = [12, 13]
 /** Primes of slots-to-coefficients. */
 const LOW_BITS = 27
 /** log2 of the raise level's modulus. */
@@ -53,36 +52,33 @@ export function searchRestored(graph: Graph, request: PlanRequest): FittingCandi
 
 const raises = (ring: number): boolean => Object.hasOwn(MAX_EPHEMERAL_LOG_QP, ring)
 
-/** The segments between two restorations that fit a ring's modulus, for each number of special primes. */
+/** The segments between two restorations that fit a ring's modulus, those with most levels first. */
 function restoredSegments(ring: number, { target, maxPrimeBits }: PlanRequest): Segment[] {
   if (!raises(ring)) return []
   const most = Math.min(target.primeSizes.most, maxPrimeBits)
-  return restorationPlans(ring).flatMap((restoration) => {
-    const room = MAX_LOG_QP[ring] - restorationBits(restoration)
-    const segments = new Map<string, Segment>()
-    for (const special of SPECIAL_PRIMES) {
-      for (const primeBits of PRIME_BITS.filter((bits) => bits <= most)) {
-        const levels = Math.floor((room - special * most) / primeBits)
-        if (levels >= LEAST_LEVELS) segments.set(`${levels} ${primeBits}`, { levels, primeBits, restoration })
-      }
-    }
-    return [...segments.values()]
+  const segments = restorationPlans(ring).flatMap((restoration) => {
+    const room = MAX_LOG_QP[ring] - restorationBits(restoration) - LEAST_SPECIAL_PRIMES * most
+    return PRIME_BITS.filter((bits) => bits <= most).flatMap((primeBits) =>
+      LEVELS.filter((levels) => levels * primeBits <= room).map((levels) => ({
+        levels,
+        primeBits,
+        restoration,
+      })),
+    )
   })
+  return segments.sort((a, b) => b.levels - a.levels)
 }
 
 function restorationPlans(ring: number): RestorationPlan[] {
   const stages = Math.log2(ring / 2)
   return GROUPS.flatMap((groups) =>
-    RANGE_BITS.flatMap((rangeBits) =>
-      (['chain', 'direct'] as const).map((babySteps) => ({
-        stages: dividedStages(stages, groups),
-        rotations: { babySteps, giantSteps: 'horner' as const },
-        rangeBits,
-        scaleBits: SCALE_BITS[ring],
-        lowBits: LOW_BITS,
-        raiseBits: RAISE_BITS,
-      })),
-    ),
+    (['chain', 'tree', 'direct'] as const).map((babySteps) => ({
+      stages: dividedStages(stages, groups),
+      rotations: { babySteps, giantSteps: 'horner' as const },
+      scaleBits: SCALE_BITS[ring],
+      lowBits: LOW_BITS,
+      raiseBits: RAISE_BITS,
+    })),
   )
 }
 

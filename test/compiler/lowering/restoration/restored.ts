@@ -22,7 +22,8 @@ const WATERLINE = 30
 export interface RestorationChoices {
   readonly stages: readonly number[]
   readonly rotations?: RestorationShape['rotations']
-  readonly rangeBits?: number
+  /** Root mean square that messages are expected to have; 1 by default. */
+  readonly rms?: number
   readonly scaleBits?: number
   readonly bound?: number
 }
@@ -36,7 +37,7 @@ export interface RestorationCircuit {
 /** Parameters of any ring, without the security that `checkParameters` asks for. */
 export function restorationParameters(ring: number, choices: RestorationChoices): CkksParameters {
   const { stages, scaleBits = 46 } = choices
-  const plan = { stages, rotations: ROTATIONS, rangeBits: 12, scaleBits, lowBits: 27, raiseBits: 46 }
+  const plan = { stages, rotations: ROTATIONS, scaleBits, lowBits: 27, raiseBits: 46 }
   const fixed = restorationPrimes(ring, plan, RAISE_LEVEL, { least: 18, most: 30 })!
   const pool = new PrimePool(ring, new Set([...fixed.high, ...fixed.low]))
   const take = (bits: number): bigint => {
@@ -70,14 +71,14 @@ export function restorationCircuit(
   parameters: CkksParameters,
   choices: RestorationChoices,
 ): RestorationCircuit {
-  const { stages, rotations = ROTATIONS, rangeBits = 12, scaleBits = 46, bound = 13 } = choices
-  const plan = { stages, rotations, rangeBits, scaleBits, lowBits: 27, raiseBits: 46 }
+  const { stages, rotations = ROTATIONS, rms = 1, scaleBits = 46, bound = 13 } = choices
+  const plan = { stages, rotations, scaleBits, lowBits: 27, raiseBits: 46 }
   const levels = restorationLevels(plan, RAISE_LEVEL, NETWORK_LEVELS)
   const restorer = new Restorer({ ...plan, bound, levels })
   const policy = { waterline: WATERLINE, step: 20, rounding: 10, input: WATERLINE }
   const builder = new CircuitBuilder({ ...parameters, inputLevel: levels.network }, policy, 'circuit')
   builder.layer({ name: 'restored', kind: 'test', shape: [1, 1, 1], slotsUsed: 1, interleave: 1 })
-  const result = builder.within({} as Node, () => restorer.restore(builder, builder.input(0)))
+  const result = builder.within({} as Node, () => restorer.restore(builder, builder.input(0), rms))
   const base = smallCircuit()
   const { level, scale } = builder.type(result)
   const circuit: Circuit = {
