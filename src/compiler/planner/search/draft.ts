@@ -38,7 +38,7 @@ import { type RestorationPlan, restorationLevels, restorationPrimes, restorerOf 
 const MOST_SPECIAL_PRIMES = 14
 
 /** Largest share of an engine's memory that keys may take; weights and values take the rest. */
-const MOST_KEY_SHARE = 0.55
+const MOST_KEY_SHARE = 0.48
 
 /** Bits by which the product of the base primes lies below the sum of their sizes. */
 const BASE_LACK_BITS = 1
