@@ -12,10 +12,10 @@ export const EPHEMERAL_WEIGHT = 32
 /**
  * Largest log2 of the modulus of the key that encrypts under the ephemeral secret, at 128 bits: the primes of
  * the raise level and one special prime. Rings that are not listed raise no modulus. docs/threat-model.md
- * says where the limits come from.
+ * says where the limits come from; test/circuit/ephemeral-security.test.ts has the attacks.
  */
 export const MAX_EPHEMERAL_LOG_QP: Readonly<Record<number, number>> = Object.freeze({
-  32768: 121,
+  32768: 90,
   65536: 121,
 })
 

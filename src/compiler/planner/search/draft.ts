@@ -1,5 +1,5 @@
 import { galoisKeyCount, keyLevels } from '../../../circuit/keys.ts'
-import { ephemeralChain } from '../../../circuit/parameters/ephemeral.ts'
+import { ephemeralBits, ephemeralChain, MAX_EPHEMERAL_LOG_QP } from '../../../circuit/parameters/ephemeral.ts'
 import { digitCount, type KeySwitchingChain, MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { refreshModulusBits, refreshRounds } from '../../../circuit/refresh.ts'
 import type { Layout, Op, ValueId } from '../../../circuit/types.ts'
@@ -84,11 +84,12 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
     basis,
   }
   const most = segment?.restoration ? MOST_SPECIAL_PRIMES : target.mostSpecialPrimes
-  const all = specialPrimeChoices(chain, left, sizes, most)
-  const choices = levels
-    ? all.filter((special) => keysFit({ ...chain, primes: dataPrimes(chain) }, special, ops))
-    : all
-  if (choices.length < all.length && choices.length === 0) return []
+  const primes = dataPrimes(chain)
+  const secure = specialPrimeChoices(chain, left, sizes, most).filter(
+    (specialPrimes) => ephemeralExcess(chain, { primes, specialPrimes }) <= 0,
+  )
+  const choices = levels ? secure.filter((special) => keysFit({ ...chain, primes }, special, ops)) : secure
+  if (choices.length === 0 && secure.length > 0) return []
   return choices.length > 0
     ? choices.map((special) => candidate(graph, plan, chain, body, special, refresh))
     : [candidate(graph, plan, chain, body, undefined, refresh)]
@@ -205,9 +206,20 @@ function candidate(
     keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
     precisionBits: precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation),
-    excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
+    excessBits: Math.ceil(
+      Math.max(
+        bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring],
+        ephemeralExcess(chain, { primes, specialPrimes }),
+      ),
+    ),
   }
 }
+
+/** Bits by which the modulus of the ephemeral secret's key exceeds its limit. */
+const ephemeralExcess = ({ ring, raiseLevel }: PlannedChain, whole: KeySwitchingChain): number =>
+  raiseLevel === undefined
+    ? Number.NEGATIVE_INFINITY
+    : ephemeralBits(whole, raiseLevel) - MAX_EPHEMERAL_LOG_QP[ring]
 
 /** The primes of inputs: all of them, or those of the network's levels. */
 function inputPrimes(chain: PlannedChain, restoration: RestorationPlan | undefined): bigint[] {
