@@ -187,6 +187,6 @@ t.test('the plan states the way that it does not take, and the flag that takes i
   const traffic = (await polyveil([...source, '--objective', 'traffic'])).stdout.toString()
   t.match(
     traffic,
-    /\nrefreshes \(--refresh always\) would take about \d\.\d+ s on one core and \d\.\d+ s for rounds, keys of [\d.]+ MB once, /,
+    /\nrefreshes \(--refresh client\) would take about \d\.\d+ s on one core and \d\.\d+ s for rounds, keys of [\d.]+ MB once, /,
   )
 })

@@ -256,7 +256,7 @@ async function engineBytes(
 t.test('plans state the memory that the engine takes', async (t) => {
   const oneShot = await golden('one_shot')
   const { preprocessing } = oneShot.network.config
-  const plans = [16384, 32768].map((ring): [string, Circuit] => [
+  const plans = [16384, 32768, 65536].map((ring): [string, Circuit] => [
     `one_shot, ring ${ring}`,
     compile(oneShot.network, { model: 'm', preprocessing, rings: [ring], refresh: 'never' }).circuit,
   ])
