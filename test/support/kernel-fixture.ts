@@ -1,3 +1,4 @@
+import { wholeKeys } from '../../src/circuit/keys.ts'
 import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
 import { invert } from '../../src/circuit/parameters/primes.ts'
 import type { Constant, SlotVector } from '../../src/circuit/types.ts'
@@ -37,7 +38,10 @@ export async function kernelFixture(
   const context = await newSimdContext(parameters)
   const negated = negatedSecret(context, secret)
   const keys = new SimdKeySet(context)
-  await keys.load(await openKeySet(parameters, bytesSource(await collect(key.keySet(elements)))), elements)
+  await keys.load(
+    await openKeySet(parameters, bytesSource(await collect(key.keySet(elements)))),
+    wholeKeys(parameters, elements),
+  )
   const evaluator = createSimdEvaluator(context, keys, { constants })
   const pairOf = (a: SimdCiphertext): FullRlwe => {
     const [c0, c1] = evaluator.residues(a).map(halves)

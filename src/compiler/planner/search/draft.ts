@@ -67,7 +67,10 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
   const finished = draftChain.finish(level, baseBits, sizes)
   if (finished === undefined) return []
   const { left } = finished
-  const chain = levels ? { ...finished.chain, raiseLevel: finished.chain.base.length - 1 } : finished.chain
+  const raiseLevel = builder.ops.some(({ kind }) => kind === 'raise')
+    ? finished.chain.base.length - 1
+    : undefined
+  const chain = { ...finished.chain, raiseLevel }
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
   const { counts, statistics, layers, noiseSources, entering, noiseSourceOf } = builder
