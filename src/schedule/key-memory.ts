@@ -7,8 +7,8 @@ type KeyParameters = KeySwitchingChain & Pick<CkksParameters, 'ring'>
 type RaiseParameters = KeyParameters & Pick<CkksParameters, 'raiseLevel'>
 
 /**
- * Bytes of one key switching key in kernel memory: for each digit two polynomials over the data primes and the
- * special primes.
+ * Bytes of one key switching key in kernel memory: for each digit two polynomials over the data primes and
+ * the special primes.
  *
  * @param level up to which the key is used, by default the highest; the primes above it are left out
  */

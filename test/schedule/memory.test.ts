@@ -38,7 +38,10 @@ const LIMB = 4 * RING
 const polynomials = (count: number, limbs: number): number => count * (limbs * LIMB + POLYNOMIAL_GAP_BYTES)
 /** Tables of seven primes. */
 const ALWAYS = 7 * 4 * LIMB
-/** The key of a rotation: three digits of two polynomials over seven primes; with the tables of its automorphism and the inverse. */
+/**
+ * The key of a rotation: three digits of two polynomials over seven primes; with the tables of its
+ * automorphism and the inverse.
+ */
 const ROTATION = 3 * 2 * 7 * LIMB + 2 * RING
 /** Memory of decomposing at the highest level: the digits, and the residues that they are extended from. */
 const DIGITS = (3 * 7 + 5 + 3) * LIMB
@@ -83,7 +86,8 @@ t.test(
     const lowest: Op = { kind: 'rotate', source: 3, steps: 1, ...at(1) }
     // Two digits over three data primes and both special ones.
     const key = 2 * 2 * 5 * LIMB + 2 * RING
-    // Both polynomials of the input, and of a rotation, its undivided result over five primes, and its digits.
+    // Both polynomials of the input, and of a rotation, its undivided result over five primes, and its
+    // digits.
     const most = polynomials(2, 5) + polynomials(2, 3) + 10 * LIMB + (2 * 5 + 3 + 2) * LIMB
     t.equal(simdMemory(circuitOf([input, drop, low, lower, lowest])), ALWAYS + key + most)
   },

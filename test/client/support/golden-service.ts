@@ -43,8 +43,10 @@ export async function testGolden(t: Test, cases: readonly GoldenCase[]): Promise
   const polyveil = await connect(url, { keys: memoryKeyStore() })
   t.teardown(() => polyveil.close())
   for (const { name, model, circuit } of compiled) {
-    t.test(`${model}: ${circuit.refresh ? 'with refreshes' : 'one shot'}`, async (t) => {
-      t.equal(circuit.refresh !== undefined, !model.endsWith('_never'))
+    t.test(`${model}: ${circuit.refresh ? 'with refreshes' : 'one query and one answer'}`, async (t) => {
+      const isOneMessage = model.endsWith('_never') || model.endsWith('_server')
+      t.equal(circuit.refresh !== undefined, !isOneMessage)
+      t.equal(circuit.raise !== undefined, model.endsWith('_server'))
       const tensors = await goldenTensors(name)
       for (const k of circuit.refresh ? [0, 1] : [0]) {
         const image = {

@@ -36,7 +36,9 @@ const MOST_UNIT_BITS = 10
 /** log2 of the least scale of values that are rotated in slots-to-coefficients. */
 const LIFTED_BITS = 38
 
-/** A value as a multiple of it, at a scale that is smaller by as much. The encoded constant is the number 1. */
+/**
+ * A value as a multiple of it, at a scale that is smaller by as much. The encoded constant is the number 1.
+ */
 const rescaledBy = (builder: CircuitBuilder, value: ValueId, factor: number): ValueId =>
   timesNumber(builder, value, factor, builder.type(value).scale / factor)
 

@@ -99,8 +99,8 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
 }
 
 /**
- * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that keys
- * take most of the memory.
+ * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that
+ * keys take most of the memory.
  */
 const keysFit = (
   chain: PlannedChain & { readonly primes: readonly bigint[] },

@@ -29,8 +29,8 @@ export class KeyLoader {
   }
 
   /**
-   * Unpacks a key, checks every residue that it loads, expands the seeds, and converts everything to the form in which
-   * programs read keys.
+   * Unpacks a key, checks every residue that it loads, expands the seeds, and converts everything to the form
+   * in which programs read keys.
    *
    * @param pairs over all primes
    * @param key addresses that are written

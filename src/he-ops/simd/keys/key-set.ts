@@ -67,11 +67,11 @@ export class SimdKeySet implements SimdKeys {
 
   /**
    * Loads the missing keys one after the other, and checks every residue that it loads: the relinearisation
-   * key, those of the ephemeral secret if the parameters have a raise level, and Galois keys. Only one call at
-   * a time.
+   * key, those of the ephemeral secret if the parameters have a raise level, and Galois keys. Only one call
+   * at a time.
    *
-   * @param levels up to which a circuit uses its keys; further keys of the set, and primes of higher levels, are
-   *   not loaded
+   * @param levels up to which a circuit uses its keys; further keys of the set, and primes of higher levels,
+   *   are not loaded
    * @param runner of the loading programs; by default the calling thread
    * @param shouldStop asked before each key
    * @throws ExecutionStopped; KEYS_MISSING with the Galois elements that the set lacks, before anything is

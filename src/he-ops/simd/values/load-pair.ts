@@ -5,8 +5,8 @@ import type { Call, Item, ProgramBuilder } from '../program/program.ts'
 /** A pair of a key, as its frame has it, in kernel memory, and the addresses of the loaded polynomials. */
 export interface PairLoad {
   /**
-   * The first polynomial's packed residues modulo each prime that is loaded: the prime's index in the context,
-   * address, and bits of a residue.
+   * The first polynomial's packed residues modulo each prime that is loaded: the prime's index in the
+   * context, address, and bits of a residue.
    */
   readonly limbs: readonly { readonly index: number; readonly address: number; readonly bits: number }[]
   /** Address of the second polynomial's seed. */
