@@ -65,6 +65,8 @@ export interface Candidate {
   readonly refreshSeconds: number
   readonly refreshBytes: number
   readonly keyBytes: number
+  /** Whether the keys leave room for weights and values in an engine's memory. */
+  readonly keysFit: boolean
   readonly queryBytes: number
   /** Estimated from the statistics of constants, with the flooding noise. */
   readonly precisionBits: number

@@ -91,24 +91,19 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
   const secure = specialPrimeChoices(chain, left, sizes, most).filter(
     (specialPrimes) => ephemeralExcess(chain, { primes, specialPrimes }) <= 0,
   )
-  const choices = levels ? secure.filter((special) => keysFit({ ...chain, primes }, special, ops)) : secure
-  if (choices.length === 0 && secure.length > 0) return []
-  return choices.length > 0
-    ? choices.map((special) => candidate(graph, plan, chain, body, special, refresh))
+  return secure.length > 0
+    ? secure.map((special) => candidate(graph, plan, chain, body, special, refresh))
     : [candidate(graph, plan, chain, body, undefined, refresh)]
 }
 
 /**
- * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that
- * keys take most of the memory.
+ * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that keys
+ * take most of the memory. Keys of other plans are not counted here.
  */
-const keysFit = (
-  chain: PlannedChain & { readonly primes: readonly bigint[] },
-  specialPrimes: readonly bigint[],
-  ops: readonly Op[],
-): boolean => {
-  const parameters = { ...chain, specialPrimes }
-  return keyMemory(parameters, keyLevels(chain, { ops })) <= MOST_KEY_SHARE * MOST_ENGINE_BYTES
+function keysFit(chain: PlannedChain, parameters: KeySwitchingChain, ops: readonly Op[]): boolean {
+  if (chain.raiseLevel === undefined) return true
+  const bytes = keyMemory({ ...chain, ...parameters }, keyLevels(chain, { ops }))
+  return bytes <= MOST_KEY_SHARE * MOST_ENGINE_BYTES
 }
 
 /**
@@ -209,6 +204,7 @@ function candidate(
     keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
     precisionBits: precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation),
+    keysFit: keysFit(chain, { primes, specialPrimes }, ops),
     excessBits: Math.ceil(
       Math.max(
         bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring],

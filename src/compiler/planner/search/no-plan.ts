@@ -34,6 +34,17 @@ export function imprecise(precisionBits: number, reached: number): PolyVeilError
   )
 }
 
+/** The error when the keys of all plans take too much of an engine's memory. */
+export function keysTooLarge(tried: readonly Candidate[]): PolyVeilError {
+  const keyBytes = Math.min(...tried.map((candidate) => candidate.keyBytes))
+  return new PolyVeilError(
+    'TOO_LARGE',
+    `The keys of every plan, ${(keyBytes / 1e9).toFixed(1)} GB on the wire at least, leave no room for the network in an ` +
+      'engine. Compile it for a smaller ring, for a smaller input, or with --refresh client',
+    { keyBytes },
+  )
+}
+
 /**
  * The error when a network in one shot needs more levels than drafts have. The builder's last layer is the
  * layer that failed.

@@ -11,7 +11,7 @@ import { imageSlots } from '../modulus/rings.ts'
 import { type Candidate, type FittingCandidate, isWithinBudget, type Segment } from './candidate.ts'
 import { candidatesOf } from './draft.ts'
 import { chooseStrategies } from './group-strategies.ts'
-import { imprecise } from './no-plan.ts'
+import { imprecise, keysTooLarge } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
 import { inputLayout, type PlanRequest, policyFor } from './search.ts'
 import { CHAINS } from './strategies.ts'
@@ -81,13 +81,14 @@ export function searchRefreshed(
   const within = candidates.filter(isWithinBudget)
   const precise = within.filter((candidate) => isPrecise(candidate, request))
   if (precise.length === 0) {
+    if (within.length > 0 && within.every(({ keysFit }) => !keysFit)) throw keysTooLarge(within)
     throw imprecise(request.precisionBits, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
   }
   return byCost(precise, (candidate) => costOf(request.objective, candidate))
 }
 
 const isPrecise = (candidate: Candidate, request: PlanRequest): boolean =>
-  isWithinBudget(candidate) && candidate.precisionBits >= request.precisionBits
+  isWithinBudget(candidate) && candidate.keysFit && candidate.precisionBits >= request.precisionBits
 
 /** Items by ascending cost. */
 const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>
@@ -151,10 +152,11 @@ class RefreshedSearch {
    * hardly depend on segment and scales, and the best segment hardly depends on scales.
    *
    * @param bestCost of the candidates of other rings
-   * @returns no candidates when others are far better
+   * @returns no candidates when others are far better, and the first drafts when none of them has a cost
    */
   run(bestCost: number): Candidate[] {
-    if (this.firstCost === Infinity) return []
+    // Their figures say why there is no plan.
+    if (this.firstCost === Infinity) return this.#allDrafted()
     const { target, objective } = this.#request
     const strategies = chooseStrategies(target.name, objective, (strategy) =>
       this.#draft(this.#first, this.#usual, strategy === CHAINS ? FIRST : everywhere(strategy)),
@@ -171,6 +173,10 @@ class RefreshedSearch {
       if (preciseSegments === BEST_SEGMENTS) break
     }
     return [...found, ...this.#refined(found, strategies)]
+  }
+
+  #allDrafted(): Candidate[] {
+    return [...this.#drafted.values()].flatMap((drafts) => [...drafts.values()].flat())
   }
 
   /** Candidates near the scales of the best precise one. */
@@ -256,7 +262,8 @@ class RefreshedSearch {
 
   #costAt(segment: Segment, scales: Scales, strategies: Strategies): number {
     const { objective } = this.#request
-    const best = cheapest(this.#draft(segment, scales, strategies), objective)
+    const fitting = this.#draft(segment, scales, strategies).filter(({ keysFit }) => keysFit)
+    const best = cheapest(fitting, objective)
     return best === undefined ? Infinity : costOf(objective, best)
   }
 
