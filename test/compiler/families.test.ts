@@ -19,22 +19,22 @@ import { clearLogits, golden, maxDifference } from './harness.ts'
 const KNOWN = {
   micro_monet: {
     never: { ring: 32768, products: 12, rotations: 397, keys: 26, refreshes: 0, rounds: 0 },
-    always: { ring: 8192, products: 12, rotations: 598, keys: 38, refreshes: 23, rounds: 13 },
+    client: { ring: 8192, products: 12, rotations: 598, keys: 38, refreshes: 23, rounds: 13 },
   },
   micro_dttn: {
     never: { ring: 16384, products: 6, rotations: 249, keys: 29, refreshes: 0, rounds: 0 },
-    always: { ring: 8192, products: 6, rotations: 310, keys: 42, refreshes: 12, rounds: 7 },
+    client: { ring: 8192, products: 6, rotations: 310, keys: 42, refreshes: 12, rounds: 7 },
   },
   micro_dttn_product: {
     never: { ring: 16384, products: 6, rotations: 251, keys: 32, refreshes: 0, rounds: 0 },
-    always: { ring: 8192, products: 6, rotations: 274, keys: 39, refreshes: 12, rounds: 7 },
+    client: { ring: 8192, products: 6, rotations: 274, keys: 39, refreshes: 12, rounds: 7 },
   },
 } as const
 
 /** APolyNeXt's network is too deep for one shot. `graph/attention.test.ts` has its folded graph. */
 const REFRESHED_ONLY = {
   micro_attn: {
-    always: { ring: 8192, products: 184, rotations: 1198, keys: 129, refreshes: 38, rounds: 26 },
+    client: { ring: 8192, products: 184, rotations: 1198, keys: 129, refreshes: 38, rounds: 26 },
   },
 } as const
 

@@ -15,7 +15,7 @@ const KNOWN = {
 } as const
 
 t.test('the documentation has the same counts', async (t) => {
-  const text = await readFile(new URL('../../docs/refresh.md', import.meta.url), 'utf8')
+  const text = await readFile(new URL('../../docs/deep-networks.md', import.meta.url), 'utf8')
   for (const [name, { ring, rounds, refreshes, products }] of Object.entries(KNOWN)) {
     t.ok(text.includes(`| \`${name}\` | ${ring} | ${rounds} | ${refreshes} | ${products} |`), name)
   }

@@ -10,7 +10,7 @@ export const LOCAL_LINK: Link = Object.freeze({ roundTripMs: 1, megabitsPerSecon
 /**
  * Measured seconds of one core for one prime of one ciphertext at N = 8192. The client decrypts, converts the
  * base and encrypts. The server re-randomises, masks and loads. Both handle frames and their digests. Half of
- * both figures is the expansion of seeds. docs/refresh.md has the details.
+ * both figures is the expansion of seeds. docs/deep-networks.md has the details.
  */
 const CLIENT_SECONDS = 1.6e-4
 const SERVER_SECONDS = 2e-4
