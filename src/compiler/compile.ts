@@ -12,6 +12,7 @@ import { ringsFor, usualRings } from './planner/modulus/rings.ts'
 import { bestOfEach, type Emitted } from './planner/search/emitted.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
 import { costOf } from './planner/search/objective.ts'
+import { requireRestorable } from './planner/search/restorable.ts'
 import { type OtherWay, otherWay, waysFor } from './planner/search/ways.ts'
 import { DEFAULT_TARGET, type Target, targetNamed } from './planner/target/target.ts'
 import { prepareInput } from './prepare-input.ts'
@@ -36,9 +37,9 @@ export interface Compiled {
  *
  * @throws DEPTH_EXCEEDED when no parameters of 128 bits of security hold the network at the requested
  *   precision
- * @throws CONFIG_INVALID when an option does not exist or is out of range, when a map does not fit the slots
- *   of an image, when calibration images are beyond the circuit's input bound, or when the network diverges
- *   on them
+ * @throws CONFIG_INVALID when an option does not exist, is out of range or contradicts another one, when a
+ *   map does not fit the slots of an image, when calibration images are beyond the circuit's input bound, or
+ *   when the network diverges on them
  */
 export function compile(network: Network, options: CompileOptions): Compiled {
   checkOptions(network, options)
@@ -81,9 +82,11 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const objective = options.objective ?? 'latency'
   const refresh = options.refresh ?? 'auto'
+  const rings = options.rings ?? usualRings(refresh)
+  if (refresh === 'server') requireRestorable(target.name, batch, rings)
   const ways = waysFor(graph, refresh, {
     target,
-    rings: ringsFor(graph, options.rings ?? usualRings(refresh), batch, target),
+    rings: ringsFor(graph, rings, batch, target),
     batch,
     objective,
     precisionBits,

@@ -190,3 +190,41 @@ t.test('the plan states the way that it does not take, and the flag that takes i
     /\nrefreshes \(--refresh client\) would take about \d\.\d+ s on one core and \d\.\d+ s for rounds, keys of [\d.]+ MB once, /,
   )
 })
+
+t.test('--refresh server: plans that no server can restore are refused with a remedy', async (t) => {
+  const refused = async (
+    code: string,
+    exitCode: number,
+    message: RegExp,
+    remedy: RegExp,
+    ...flags: string[]
+  ) => {
+    const source = ['compile', ...sourceOf('one_shot'), '--refresh', 'server', '--speeds', 'reference']
+    const ran = await polyveil([...source, '--dry-run', '--json', '--quiet', ...flags])
+    failed(t, ran, exitCode, code)
+    t.match(ran.json.error.message, message)
+    t.match(ran.json.error.remedy, remedy)
+  }
+  const byClient = /--refresh client/
+  await refused(
+    'CONFIG_INVALID',
+    3,
+    /one image in a ciphertext, and not of a batch of 2/,
+    byClient,
+    '--batch',
+    '2',
+  )
+  await refused(
+    'CONFIG_INVALID',
+    3,
+    /in the rings 32768 and 65536, and not in 8192/,
+    byClient,
+    '--ring',
+    '8192',
+  )
+  await refused('CONFIG_INVALID', 3, /engine seal cannot restore levels/, /--target simd/, '--target', 'seal')
+  const precise = ['--ring', '32768', '--precision', '30']
+  const help =
+    /keeps 30 bits of precision; the best keeps \d+\.\d\. What would help: a lower --precision, .*--refresh$/
+  await refused('DEPTH_EXCEEDED', 4, help, /fewer bits of precision/, ...precise)
+})

@@ -22,6 +22,15 @@ t.test('options that do not exist, and numbers out of range, are named', async (
     [{ rings: [65536], target: 'seal' }, /^Target seal has rings up to 32768, not 65536/],
     [{ rings: [] }, /^No ring is given/],
     [
+      { refresh: 'server', batch: 2 },
+      /^A server restores the levels of one image in a ciphertext, .* batch of 2/,
+    ],
+    [
+      { refresh: 'server', rings: [8192, 16384] },
+      /restores levels in the rings 32768 and 65536, and not in 8192, 16384/,
+    ],
+    [{ refresh: 'server', target: 'seal' }, /^Circuits for the engine seal cannot restore levels/],
+    [
       { calibration: [images[0], images[1].subarray(1)] },
       /^Calibration image 1 has \d+ values; the network takes 3 x \d+ x \d+ = \d+/,
     ],

@@ -149,7 +149,7 @@ class CutPlanner {
     const layer = this.#graph.nodes[id].name
     return new PolyVeilError(
       'DEPTH_EXCEEDED',
-      `Layer ${layer} alone is deeper than the modulus between two refreshes. What would help: a larger ring, or fewer ` +
+      `Layer ${layer} alone is deeper than the modulus between two refreshes or restorations. What would help: a larger ring, or fewer ` +
         'bits of precision',
       { layer },
     )

@@ -29,7 +29,8 @@ export function imprecise(precisionBits: number, reached: number): PolyVeilError
   return new PolyVeilError(
     'DEPTH_EXCEEDED',
     `No plan within the security limits keeps ${precisionBits} bits of precision; the best keeps ` +
-      `${bestPrecisionBits.toFixed(1)}. What would help: a larger ring, or a lower --precision`,
+      `${bestPrecisionBits.toFixed(1)}. What would help: a lower --precision, a larger ring if there is one, or another choice ` +
+      'of --refresh',
     { precisionBits, bestPrecisionBits },
   )
 }

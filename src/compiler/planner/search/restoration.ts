@@ -3,6 +3,7 @@ import { Restorer } from '../../lowering/restoration/restore.ts'
 import {
   highLevelBits,
   highPrimes,
+  lowPrimes,
   type RestorationLevels,
   type RestorationShape,
 } from '../../lowering/restoration/shape.ts'
@@ -32,8 +33,31 @@ export function restorationLevels(
   raise: number,
   network: number,
 ): RestorationLevels {
-  const refresh = raise + stages.length
+  const refresh = raise + lowPrimes(stages.length)
   return { raise, refresh, network: refresh + network, top: refresh + network + highPrimes(stages.length) }
+}
+
+/**
+ * Stages of the transform in groups of nearly equal size. The last group, whose diagonals are the longest,
+ * has the fewest.
+ */
+export function groupsOfStages(slots: number, groups: number): number[] {
+  const stages = Math.log2(slots)
+  return Array.from({ length: groups }, (_, i) => Math.floor((stages + groups - 1 - i) / groups))
+}
+
+/**
+ * The number of groups of the transform in a chain of these levels.
+ *
+ * @returns undefined where `restorationLevels` makes no such levels
+ */
+export function groupsBetween({
+  raise,
+  network,
+  top,
+}: Omit<RestorationLevels, 'refresh'>): number | undefined {
+  const groups = (top - network - highPrimes(0)) / (highPrimes(1) - highPrimes(0))
+  return Number.isInteger(groups) && groups > 0 && raise + lowPrimes(groups) < network ? groups : undefined
 }
 
 /** Restores values by a plan in a chain of these levels. */

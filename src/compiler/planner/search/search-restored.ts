@@ -1,9 +1,8 @@
-import { MAX_EPHEMERAL_LOG_QP } from '../../../circuit/parameters/ephemeral.ts'
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
-import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { FittingCandidate, Segment } from './candidate.ts'
-import { type RestorationPlan, restorationBits } from './restoration.ts'
+import { raises } from './restorable.ts'
+import { groupsOfStages, type RestorationPlan, restorationBits } from './restoration.ts'
 import type { PlanRequest } from './search.ts'
 import { searchRefreshed } from './search-refreshed.ts'
 
@@ -28,29 +27,12 @@ const SCALE_BITS: Readonly<Record<number, number>> = { 32768: 46, 65536: 48 }
 /**
  * Drafts circuits whose server restores levels, as `searchRefreshed` does for refreshes by the client.
  *
+ * @param request of one image, as `requireRestorable` checks
  * @returns the candidates that fit, the best for the objective first
- * @throws CONFIG_INVALID for a batch, whose images the transforms would mix, and for rings that raise no
- *   modulus; DEPTH_EXCEEDED when no candidate fits
+ * @throws DEPTH_EXCEEDED when no candidate fits
  */
-export function searchRestored(graph: Graph, request: PlanRequest): FittingCandidate[] {
-  if (request.batch > 1) {
-    throw new PolyVeilError(
-      'CONFIG_INVALID',
-      `A server restores levels for one image in a ciphertext, not for a batch of ${request.batch}`,
-      { batch: request.batch },
-    )
-  }
-  if (!request.rings.some(raises)) {
-    throw new PolyVeilError(
-      'CONFIG_INVALID',
-      `A server restores levels in ring ${Object.keys(MAX_EPHEMERAL_LOG_QP).join(' and ')}, which is not among the rings to consider`,
-      { rings: request.rings.join() },
-    )
-  }
-  return searchRefreshed(graph, request, restoredSegments)
-}
-
-const raises = (ring: number): boolean => Object.hasOwn(MAX_EPHEMERAL_LOG_QP, ring)
+export const searchRestored = (graph: Graph, request: PlanRequest): FittingCandidate[] =>
+  searchRefreshed(graph, request, restoredSegments)
 
 /** The segments between two restorations that fit a ring's modulus, those with most levels first. */
 function restoredSegments(ring: number, { target, maxPrimeBits }: PlanRequest): Segment[] {
@@ -70,19 +52,13 @@ function restoredSegments(ring: number, { target, maxPrimeBits }: PlanRequest): 
 }
 
 function restorationPlans(ring: number): RestorationPlan[] {
-  const stages = Math.log2(ring / 2)
   return GROUPS.flatMap((groups) =>
     (['chain', 'tree', 'direct'] as const).map((babySteps) => ({
-      stages: dividedStages(stages, groups),
+      stages: groupsOfStages(ring / 2, groups),
       rotations: { babySteps, giantSteps: 'horner' as const },
       scaleBits: SCALE_BITS[ring],
       lowBits: LOW_BITS,
       raiseBits: RAISE_BITS,
     })),
   )
-}
-
-/** Stages in groups of nearly equal size. The last group, whose diagonals are the longest, has the fewest. */
-function dividedStages(stages: number, groups: number): number[] {
-  return Array.from({ length: groups }, (_, i) => Math.floor((stages + groups - 1 - i) / groups))
 }
