@@ -6,6 +6,10 @@ const FURTHER_TERMS: readonly Term[] = [
     'Base conversion',
     'Computes the residues of an integer modulo further primes from its residues modulo others. ModUp extends digits to the special primes before key switching; ModDown divides by them afterwards.',
   ],
+  [
+    'Bootstrapping',
+    'Restores the levels of a ciphertext without the secret key: slots to coefficients, a raise of the modulus, coefficients to slots, and a sine that removes the multiples of the small modulus.',
+  ],
   ['Batch', 'Several images of one client in the same ciphertexts, interleaved slot by slot.'],
   [
     'Circuit',
@@ -14,6 +18,10 @@ const FURTHER_TERMS: readonly Term[] = [
   [
     'CKKS',
     'The homomorphic encryption scheme of Cheon, Kim, Kim and Song. It adds and multiplies vectors of approximate complex numbers; real vectors have no imaginary parts.',
+  ],
+  [
+    'Coefficients to slots',
+    'The linear map that brings the coefficients of a polynomial into the slots of a ciphertext, so that the server can compute on them. Slots to coefficients is its inverse. Restorations take both.',
   ],
   [
     'Conjugation',
@@ -66,11 +74,15 @@ const FURTHER_TERMS: readonly Term[] = [
   ],
   [
     'Plan',
-    'The choice of ring, primes, scales, packing, rotations and refreshes for a network, with its cost and precision.',
+    'The choice of ring, primes, scales, packing, rotations, and refreshes or restorations for a network, with its cost and precision.',
   ],
   [
     'Poly-BN',
     'The reference code’s ChannelBatchNorm: a normalisation with running statistics for each position, shared by all channels. At inference it only multiplies and adds.',
+  ],
+  [
+    'Raise',
+    'Reads a ciphertext of few primes, those of the raise level, modulo all primes. The product of the few primes, times small integers, is added to its coefficients. Restorations remove it by a sine.',
   ],
   [
     'Relinearise',
@@ -84,7 +96,7 @@ const FURTHER_TERMS: readonly Term[] = [
     'Ring',
     'The polynomials that ciphertexts consist of. Its size N is a power of two; a ciphertext has N / 2 slots.',
   ],
-  ['Segment', 'The part of a circuit between two refreshes.'],
+  ['Segment', 'The part of a circuit between two refreshes or restorations.'],
   [
     'Special primes',
     'Primes beside the modulus that key switching computes with and divides by at its end. More of them make less noise and larger keys.',

@@ -14,6 +14,7 @@ export type { OtherWay } from './planner/search/ways.ts'
 export type { Link } from './planner/target/refresh-cost.ts'
 export type { TargetName } from './planner/target/target.ts'
 export { type LayerReport, type PlanReport, planReport } from './report.ts'
+export type { RestorationReport } from './restoration-report.ts'
 
 /**
  * Returns a function that evaluates the folded graph of a network in the clear, for comparison with the float

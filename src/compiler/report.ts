@@ -8,6 +8,8 @@ import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
 import { layerReads } from './layer-reads.ts'
 import { processMemory } from './planner/target/process-memory.ts'
 import { type Target, targetOf } from './planner/target/target.ts'
+import { type RestorationReport, restorationInWords, restorationReport } from './restoration-report.ts'
+import { counted } from './words.ts'
 
 /** Figures of one layer. */
 export interface LayerReport {
@@ -16,7 +18,9 @@ export interface LayerReport {
   readonly shape: readonly number[]
   /** Indices of the layers whose results it computes with, in order. */
   readonly reads: readonly number[]
-  /** Level and log2 of the scale of the layer's last value, after its refresh if it is refreshed. */
+  /**
+   * Level and log2 of the scale of the layer's last value, after its refresh or restoration if it has one.
+   */
   readonly level: number
   readonly scaleBits: number
   /** Lowest level of the layer's values. */
@@ -25,6 +29,8 @@ export interface LayerReport {
   readonly operations: number
   /** Number of the layer's ciphertexts that are refreshed. */
   readonly refreshes: number
+  /** Number of the layer's ciphertexts whose levels the server restores. */
+  readonly restorations: number
   readonly slotsUsed: number
   readonly rotations: number
   /** Number of products of a ciphertext and a plaintext. */
@@ -49,10 +55,12 @@ export interface PlanReport {
   readonly galoisKeys: number
   /** Bits of modulus that rescaling takes. */
   readonly depthBits: number
-  /** Number of ciphertexts of each refresh round; empty for one shot. */
+  /** Number of ciphertexts of each refresh round; empty where the client refreshes nothing. */
   readonly rounds: readonly number[]
   /** Refreshes that wait for each other, each for the one before: see `refreshDepth`. */
   readonly refreshDepth: number
+  /** Present where the server restores levels. */
+  readonly restoration?: RestorationReport
   readonly ring: number
   /** Sizes of the data primes from q_0 up, then of the special primes. */
   readonly primeBits: readonly number[]
@@ -87,6 +95,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
   const counts = countOps(ops)
   const primeBits = [...primes, ...specialPrimes].map(bitLength)
   const { ring } = parameters
+  const restoration = restorationReport(circuit)
   const consumed = primes.slice(ops[circuit.result].level + 1)
   return {
     layers: layerReports(circuit),
@@ -97,6 +106,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
     depthBits: consumed.reduce((sum, prime) => sum + bitLength(prime), 0),
     rounds: refreshRounds(circuit),
     refreshDepth: refreshDepth(circuit),
+    ...(restoration && { restoration }),
     ring,
     primeBits,
     specialPrimes: specialPrimes.length,
@@ -105,7 +115,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
     ...estimate,
     processBytes: processMemory(ops, estimate.memoryBytes),
     secondsPerImage: estimate.seconds / batch,
-    why: reasons(circuit, target),
+    why: [...reasons(circuit, target), ...restorationInWords(restoration), ...memoryInWords(circuit, target)],
   }
 }
 
@@ -148,19 +158,22 @@ function layerReport(info: LayerInfo, reads: readonly number[], own: readonly Op
     scaleBits: last ? Math.log2(last.scale) : 0,
     lowestLevel: own.reduce((lowest, { level }) => Math.min(lowest, level), last?.level ?? 0),
     operations: own.length,
-    refreshes: own.filter((op) => op.kind === 'refresh').length,
-    rotations: own.filter((op) => op.kind === 'rotate').length,
+    refreshes: countKind(own, 'refresh'),
+    restorations: countKind(own, 'raise'),
+    rotations: countKind(own, 'rotate'),
     terms: own.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0),
-    products: own.filter((op) => op.kind === 'multiply').length,
+    products: countKind(own, 'multiply'),
   }
 }
+
+const countKind = (ops: readonly Op[], kind: OpKind): number => ops.filter((op) => op.kind === kind).length
 
 function reasons(circuit: Circuit, target: Target): string[] {
   const { parameters, batch, input, output, estimate } = circuit
   const { layout } = input
   const slots = parameters.slots / batch
   return [
-    `ring ${parameters.ring}: ${circuit.refresh ? 'the best' : 'the smallest'} of those whose security limit holds ` +
+    `ring ${parameters.ring}: ${circuit.refresh || circuit.raise ? 'the best' : 'the smallest'} of those whose security limit holds ` +
       `${parameters.logQP.toFixed(0)} bits of modulus`,
     primesInWords(parameters, target),
     ...(batch > 1 ? [`${batch} images share the ciphertexts, with ${slots} slots each`] : []),
@@ -173,7 +186,6 @@ function reasons(circuit: Circuit, target: Target): string[] {
       : 'what errors do to the logits is estimated from the weights alone and may be several times more: images of the ' +
         "network's own kind (--calibrate) measure it",
     ...refreshInWords(circuit),
-    ...memoryInWords(circuit, target),
   ]
 }
 
@@ -199,8 +211,6 @@ function memoryInWords({ estimate }: Circuit, target: Target): string[] {
     `its engine would need ${(excess / 1e9).toFixed(2)} GB more memory than one can have: it cannot be executed`,
   ]
 }
-
-const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 function primesInWords(parameters: CkksParameters, target: Target): string {
   const { primes, specialPrimes } = parameters

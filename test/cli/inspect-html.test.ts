@@ -20,6 +20,7 @@ const QUIET = ['--json', '--quiet']
 const directory = t.testdir()
 const bundled = join(CIRCUITS, 'digits.pvc')
 const refreshed = join(directory, 'refreshed.pvc')
+const restored = join(directory, 'restored.pvc')
 
 /** Writes the page of a circuit. @returns the page, and the document of `inspect --json` */
 async function inspected(t: Test, circuit: string) {
@@ -32,7 +33,7 @@ async function inspected(t: Test, circuit: string) {
 }
 
 /** Expected rows of the page, computed from the numbers of `--json`. */
-const expectedRows = ({ layers, rounds }: PlanReport): string[][] =>
+const expectedRows = ({ layers, rounds, restoration }: PlanReport): string[][] =>
   layers.map((layer, i) => [
     String(i + 1),
     layer.name,
@@ -50,6 +51,7 @@ const expectedRows = ({ layers, rounds }: PlanReport): string[][] =>
     `${layer.logitBits.toFixed(1)} bits`,
     layer.seconds.toFixed(3),
     ...(rounds.length > 0 ? [layer.refreshes > 0 ? String(layer.refreshes) : ''] : []),
+    ...(restoration ? [layer.restorations > 0 ? String(layer.restorations) : ''] : []),
   ])
 
 /** The height of a layer's bar in a chart, as a fraction of the axis. */
@@ -148,6 +150,47 @@ t.test('the page of a network with refreshes shows where they are', async (t) =>
     ({ name, attributes }) => name === 'rect' && attributes.class === 'back',
   )
   t.equal(back.length, plan.layers.filter(({ refreshes }) => refreshes > 0).length)
+})
+
+t.test('plan and page of a network whose server restores levels show where', async (t) => {
+  const made = await polyveil([
+    ...['compile', ...sourceOf('one_shot'), '--refresh', 'server', '--out', restored],
+    ...['--ring', '32768', '--precision', '8', '--speeds', 'reference', ...QUIET],
+  ])
+  t.equal(made.code, 0, made.stderr)
+  const { page, json } = await inspected(t, restored)
+  const plan: PlanReport = json.plan
+  t.strictSame(made.json.restoration, plan.restoration)
+  holdsPlan(t, page, plan)
+  const { ciphertexts, places, shape } = plan.restoration!
+  t.equal(rowsOf(byId(page, 'layers'))[0].at(-1), 'restored')
+  t.match(
+    textOf(byId(page, 'totals')),
+    `Restorations${ciphertexts}of ciphertexts at the server, in ${places} place`,
+  )
+  t.notMatch(textOf(named(page, 'header')[0]), /one shot/)
+  t.notMatch(textOf(byId(page, 'totals')), /one shot|Refresh/)
+  t.match(textOf(named(page, 'header')[0]), 'computed with levels that the server restores on the way')
+  t.throws(() => byId(page, 'rounds'), 'without refreshes there is no chart of them')
+  const levels = byId(page, 'levels')
+  const at = plan.layers.findIndex(({ restorations }) => restorations > 0)
+  const { level, lowestLevel, name } = plan.layers[at]
+  t.match(
+    textOf(levels),
+    new RegExp(`${at + 1} ${name}: level ${lowestLevel}, then \\d+ ciphertexts? restored to ${level}`),
+  )
+  t.match(textOf(levels), 'brought back by a restoration')
+  const back = elementsOf(levels).filter(
+    ({ name, attributes }) => name === 'rect' && attributes.class === 'back',
+  )
+  t.equal(back.length, places)
+  const text = (await polyveil(['inspect', restored])).stdout.toString()
+  t.match(
+    text,
+    `bits of depth, levels of ${ciphertexts} ciphertexts restored at the server, in ${places} places`,
+  )
+  t.notMatch(text, /one shot/)
+  t.match(text, `with ${shape!.levels} levels between two restorations`)
 })
 
 t.test('the page loads nothing and runs nothing', async (t) => {

@@ -51,8 +51,10 @@ export const compileCommand = (): Command =>
     .option('--calibrate <file>', 'safetensors with input [n,3,H,W] to measure ranges and errors on')
     .addOption(
       choice(
-        '--refresh <when>',
-        'rounds in which the client refreshes values; auto: where one shot does not fit, or costs more for the objective',
+        '--refresh <who>',
+        'who restores the levels of a deep network; never: nobody, in one shot; client: the client, in refresh rounds; ' +
+          'server: the server, between one query and one answer; auto: the client, where one shot does not fit or ' +
+          'costs more for the objective',
         REFRESH_CHOICES,
         'auto',
       ),
@@ -181,6 +183,7 @@ function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: str
     circuit: { digest, ops, rotations, galoisKeys, depthBits },
     parameters: { ring, primeBits, specialPrimes, digits, logQP, security: parameters.security },
     segments: plan.rounds.length + 1,
+    ...(plan.restoration && { restoration: plan.restoration }),
     batch,
     estimate: { seconds, secondsPerImage, bytes, memoryBytes, processBytes, precisionBits, isMeasured },
   }

@@ -65,7 +65,11 @@ const totals = (plan: PlanReport): string[] => [
 const batchText = ({ batch, secondsPerImage }: PlanReport): string =>
   batch === 1 ? '' : ` for a batch of ${batch} images, ${secondsText(secondsPerImage)} each`
 
-function roundsText({ rounds, refreshDepth }: PlanReport): string {
+function roundsText({ rounds, refreshDepth, restoration }: PlanReport): string {
+  if (restoration) {
+    const { ciphertexts, places } = restoration
+    return `levels of ${ciphertexts} ciphertexts restored at the server, in ${places} places`
+  }
   if (rounds.length === 0) return 'one shot'
   const ciphertexts = rounds.reduce((sum, count) => sum + count, 0)
   return `${rounds.length} refresh rounds of ${ciphertexts} ciphertexts together, ${refreshDepth} one after another`

@@ -3,15 +3,18 @@ import { type FigureKey, layerId } from './layer-axis.ts'
 import { type Markup, markup } from './markup.ts'
 import { dataTable, type TableColumn } from './table.ts'
 import { bitsText, percentText } from './texts.ts'
+import { renewedIn, type Way, wayOf } from './way.ts'
 
 /** Every layer with every number that charts are drawn from. */
-export const layerTable = ({ layers, rounds }: PlanReport): Markup =>
-  dataTable(
-    `Layers in the order in which they are computed${rounds.length === 0 ? '' : REFRESHED_NOTE}`,
-    rounds.length === 0 ? COLUMNS : [...COLUMNS, REFRESHED],
-    layers,
-    { look: ({ refreshes }) => (refreshes > 0 ? 'refreshed' : ''), id: layerId },
+export function layerTable(plan: PlanReport): Markup {
+  const { note, columns } = RENEWED[wayOf(plan)]
+  return dataTable(
+    `Layers in the order in which they are computed${note}`,
+    [...COLUMNS, ...columns],
+    plan.layers,
+    { look: (layer) => (renewedIn(layer) > 0 ? 'renewed' : ''), id: layerId },
   )
+}
 
 const number = (
   heading: string,
@@ -37,6 +40,19 @@ const COLUMNS: readonly TableColumn<LayerReport>[] = [
   number('seconds', ({ seconds }) => seconds.toFixed(3), 'seconds'),
 ]
 
-const REFRESHED_NOTE = '; where ciphertexts are refreshed when a layer is done, its level is that after it'
+/** What the table says of levels that are brought back. */
+interface Renewed {
+  readonly note: string
+  readonly columns: readonly TableColumn<LayerReport>[]
+}
 
-const REFRESHED = number('refreshed', ({ refreshes }) => refreshes || '')
+const renewed = (verb: string): Renewed => ({
+  note: `; where ciphertexts are ${verb} when a layer is done, its level is that after it`,
+  columns: [number(verb, (layer) => renewedIn(layer) || '')],
+})
+
+const RENEWED: Readonly<Record<Way, Renewed>> = {
+  nobody: { note: '', columns: [] },
+  client: renewed('refreshed'),
+  server: renewed('restored'),
+}

@@ -5,15 +5,17 @@ import { drawing, frameOf } from './frame.ts'
 import { layerTip, namedAxis } from './layer-axis.ts'
 import { type Stack, stacks } from './marks.ts'
 import { counted } from './texts.ts'
+import { renewedIn, type Way, wayOf } from './way.ts'
 
 const ID = 'levels'
 
 /**
- * How levels fall from layer to layer, and where refreshes bring them back. Columns of several layers would
- * hide that, so each layer has its own.
+ * How levels fall from layer to layer, and where refreshes or restorations bring them back. Columns of
+ * several layers would hide that, so each layer has its own.
  */
 export function levelChart(plan: PlanReport): Figure {
-  const { layers, rounds } = plan
+  const { layers } = plan
+  const way = wayOf(plan)
   const frame = frameOf({
     ...namedAxis(layers).axes,
     most: mostOf(layers, ({ level }) => level),
@@ -22,42 +24,46 @@ export function levelChart(plan: PlanReport): Figure {
   return {
     id: ID,
     title: 'Levels',
-    note: `How many rescalings a layer’s result has left. Products use them up${note(rounds.length)}`,
-    legend: rounds.length === 0 ? [] : LEGEND,
+    note: `How many rescalings a layer’s result has left. Products use them up${NOTES[way]}`,
+    legend: way === 'nobody' ? [] : [LEFT, { look: 'back', text: `brought back by a ${EVENTS[way]}` }],
     drawing: drawing(
       frame,
       alternative(plan),
       stacks(
         frame,
-        layers.map((_, index) => levelStack(layers, index)),
+        layers.map((_, index) => levelStack(layers, index, way)),
       ),
     ),
   }
 }
 
-const note = (rounds: number): string =>
-  rounds === 0
-    ? '; the whole network fits into those of one encryption.'
-    : '; a refresh brings the values that are still needed back to the top, by way of the client.'
+const NOTES: Readonly<Record<Way, string>> = {
+  nobody: '; the whole network fits into those of one encryption.',
+  client: '; a refresh brings the values that are still needed back to the top, by way of the client.',
+  server: '; a restoration brings the values that are still needed back, at the server.',
+}
 
-const LEGEND: readonly LegendItem[] = [
-  { look: 'bar', text: 'level left' },
-  { look: 'back', text: 'brought back by a refresh' },
-]
+const EVENTS = { client: 'refresh', server: 'restoration' } as const
+const VERBS: Readonly<Record<Way, string>> = { nobody: '', client: 'refreshed', server: 'restored' }
 
-function alternative({ layers, rounds }: PlanReport): string {
-  const cuts = layers.filter(({ refreshes }) => refreshes > 0).length
+const LEFT: LegendItem = { look: 'bar', text: 'level left' }
+
+function alternative(plan: PlanReport): string {
+  const { layers } = plan
+  const way = wayOf(plan)
+  const cuts = layers.filter((layer) => renewedIn(layer) > 0).length
   const end =
-    rounds.length === 0 ? 'nothing brings them back' : `they are refreshed in ${counted(cuts, 'place')}`
+    way === 'nobody' ? 'nothing brings them back' : `they are ${VERBS[way]} in ${counted(cuts, 'place')}`
   return `Levels of ${layers.length} layers in order, from ${layers[0]?.level ?? 0} down; ${end}.`
 }
 
-function levelStack(layers: readonly LayerReport[], index: number): Stack {
-  const { level, lowestLevel, refreshes } = layers[index]
+function levelStack(layers: readonly LayerReport[], index: number, way: Way): Stack {
+  const { level, lowestLevel } = layers[index]
+  const renewed = renewedIn(layers[index])
   const column = { from: index, to: index + 1 }
-  // The level of the result before it is refreshed.
-  const left = refreshes > 0 ? lowestLevel : level
-  const text = refreshes > 0 ? `, then ${counted(refreshes, 'ciphertext')} refreshed to ${level}` : ''
+  // The level of the result before it is brought back.
+  const left = renewed > 0 ? lowestLevel : level
+  const text = renewed > 0 ? `, then ${counted(renewed, 'ciphertext')} ${VERBS[way]} to ${level}` : ''
   return {
     column,
     bars: [

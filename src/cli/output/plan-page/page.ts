@@ -12,6 +12,7 @@ import { roundChart } from './round-chart.ts'
 import { STYLE } from './style.ts'
 import { parametersInWords, totals } from './summary.ts'
 import { counted } from './texts.ts'
+import { wayOf } from './way.ts'
 
 /** A circuit, as far as its page tells of it. */
 export interface PlanSubject {
@@ -103,11 +104,15 @@ const PARTS = [
   ['terms', 'Terms'],
 ] as const
 
-function lead({ layers, rounds, batch }: PlanReport): string {
+function lead(plan: PlanReport): string {
+  const { layers, rounds, batch } = plan
   const images = batch === 1 ? 'an encrypted image' : `${batch} encrypted images at once`
-  const way =
-    rounds.length === 0 ? 'in one shot' : `with ${counted(rounds.length, 'refresh round')} on the way`
-  return `A neural network that classifies ${images} without seeing what is in it: ${counted(layers.length, 'layer')}, computed ${way}.`
+  const ways = {
+    nobody: 'in one shot',
+    client: `with ${counted(rounds.length, 'refresh round')} on the way`,
+    server: 'with levels that the server restores on the way',
+  }
+  return `A neural network that classifies ${images} without seeing what is in it: ${counted(layers.length, 'layer')}, computed ${ways[wayOf(plan)]}.`
 }
 
 /** Number of labels that the page shows as examples. */

@@ -107,7 +107,7 @@ tbody th code { overflow-wrap: normal; }
 thead th { color: var(--soft); font-weight: 600; border-bottom-color: var(--soft); }
 .number { text-align: right; }
 th:last-child, td:last-child { padding-right: 0.2rem; }
-tr.refreshed > :last-child { color: var(--back); font-weight: 600; }
+tr.renewed > :last-child { color: var(--back); font-weight: 600; }
 tbody tr:hover { background: var(--hover); }
 tbody tr, td { scroll-margin: 5rem 0.5rem; }
 tbody th { position: sticky; left: 0; background: var(--paper); }

@@ -4,6 +4,7 @@ import { bytesText, secondsText } from '../../../text/units.ts'
 import { sumOf } from './columns.ts'
 import { type Markup, markup, type Part } from './markup.ts'
 import { bitsText, counted, countText, sizesText } from './texts.ts'
+import { type Way, wayOf } from './way.ts'
 
 /** The parameters, and what they are good for, in words. */
 export const parametersInWords = (plan: PlanReport): Markup => {
@@ -33,8 +34,7 @@ export const totals = (plan: PlanReport): Markup =>
   )}</dl>`
 
 function work(plan: PlanReport): Fact[] {
-  const { batch, seconds, secondsPerImage, rounds } = plan
-  const refreshed = sumOf(rounds, (count) => count)
+  const { batch, seconds, secondsPerImage } = plan
   return [
     {
       name: 'Server time',
@@ -48,18 +48,11 @@ function work(plan: PlanReport): Fact[] {
         ? 'of the logits, measured on calibration images'
         : 'of the logits, estimated from the weights alone: no bound',
     },
-    rounds.length === 0
-      ? { name: 'Refresh rounds', value: 'one shot', note: 'nothing passes between query and answer' }
-      : {
-          name: 'Refresh rounds',
-          value: countText(rounds.length),
-          note: `of ${counted(refreshed, 'ciphertext')} together`,
-        },
+    wayBack(plan),
     {
       name: 'Depth',
       value: `${plan.depthBits} bits`,
-      note:
-        rounds.length === 0 ? 'of modulus that rescaling uses up' : 'of modulus from one refresh to the next',
+      note: DEPTH_NOTES[wayOf(plan)],
     },
     {
       name: 'Rotations',
@@ -73,6 +66,28 @@ function work(plan: PlanReport): Fact[] {
       note: `of the engine; ${bytesText(plan.processBytes)} for the service’s process`,
     },
   ]
+}
+
+const DEPTH_NOTES: Readonly<Record<Way, string>> = {
+  nobody: 'of modulus that rescaling uses up',
+  client: 'of modulus from one refresh to the next',
+  server: 'of modulus that rescaling uses up, with those of a restoration',
+}
+
+/** How levels are brought back. */
+function wayBack({ rounds, restoration }: PlanReport): Fact {
+  if (restoration) {
+    const { ciphertexts, places } = restoration
+    return {
+      name: 'Restorations',
+      value: countText(ciphertexts),
+      note: `of ciphertexts at the server, in ${counted(places, 'place')}; nothing passes between query and answer`,
+    }
+  }
+  const name = 'Refresh rounds'
+  if (rounds.length === 0) return { name, value: 'one shot', note: 'nothing passes between query and answer' }
+  const refreshed = sumOf(rounds, (count) => count)
+  return { name, value: countText(rounds.length), note: `of ${counted(refreshed, 'ciphertext')} together` }
 }
 
 function traffic({ rounds, bytes }: PlanReport): Fact[] {

@@ -28,6 +28,10 @@ export const TERMS: readonly Term[] = [
     'The server masks values, so that they tell the client nothing. The client decrypts them and encrypts them anew at the highest level. Networks deeper than one modulus run in this way.',
   ],
   [
+    'Restoration',
+    'The server brings values back to a higher level by itself, by bootstrapping. Networks deeper than one modulus run in this way with one query and one answer.',
+  ],
+  [
     'Rotation',
     'Moves the numbers of a ciphertext by some slots. Convolutions use rotations to bring together pixels and channels that lie in different slots.',
   ],

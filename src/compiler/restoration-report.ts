@@ -1,0 +1,72 @@
+import { log2Modulus } from '../circuit/laws.ts'
+import type { CkksParameters } from '../circuit/parameters/parameters.ts'
+import { raiseFailure } from '../circuit/raise.ts'
+import type { Circuit } from '../circuit/types.ts'
+import { lowPrimes } from './lowering/restoration/shape.ts'
+import { groupsBetween, groupsOfStages } from './planner/search/restoration.ts'
+import { counted } from './words.ts'
+
+/** Figures of a circuit whose server restores levels. */
+export interface RestorationReport {
+  /** Number of ciphertexts that are restored. */
+  readonly ciphertexts: number
+  /** Number of layers whose ciphertexts are restored. */
+  readonly places: number
+  /** log2 of the modulus of the raise level. */
+  readonly raiseBits: number
+  /** Raised coefficients are taken up to so many times the modulus of the raise level. */
+  readonly bound: number
+  /** log2 of the chance that a raised coefficient of an inference is beyond the bound, at most. */
+  readonly failureBits: number
+  /** Absent where the levels of the circuit are none that `compile` makes. */
+  readonly shape?: {
+    /** Levels of the network between two restorations. */
+    readonly levels: number
+    /** Stages of each group of the transform between slots and coefficients. */
+    readonly stages: readonly number[]
+  }
+}
+
+/** The figures of a circuit's restorations; undefined where its server restores no levels. */
+export function restorationReport(circuit: Circuit): RestorationReport | undefined {
+  const { parameters, input, ops, raise } = circuit
+  const { raiseLevel } = parameters
+  if (raise === undefined || raiseLevel === undefined) return undefined
+  const raised = ops.filter(({ kind }) => kind === 'raise')
+  const shape = shapeOf(parameters, input.level)
+  return {
+    ciphertexts: raised.length,
+    places: new Set(raised.map(({ layer }) => layer)).size,
+    raiseBits: log2Modulus(parameters, raiseLevel),
+    bound: raise.bound,
+    failureBits: raiseFailure(circuit),
+    ...(shape && { shape }),
+  }
+}
+
+/** @param network level of restored values, which is that of inputs */
+function shapeOf(
+  { raiseLevel: raise = 0, topLevel: top, slots }: CkksParameters,
+  network: number,
+): RestorationReport['shape'] {
+  const groups = groupsBetween({ raise, network, top })
+  if (groups === undefined) return undefined
+  return { levels: network - raise - lowPrimes(groups), stages: groupsOfStages(slots, groups) }
+}
+
+/** A circuit's restorations in words. */
+export function restorationInWords(report: RestorationReport | undefined): string[] {
+  if (report === undefined) return []
+  const { ciphertexts, places, raiseBits, bound, failureBits, shape } = report
+  const levels = shape ? `, with ${counted(shape.levels, 'level')} between two restorations` : ''
+  const groups = shape
+    ? `; the transforms between slots and coefficients have groups of ${shape.stages.join(' + ')} stages`
+    : ''
+  return [
+    `the server restores the levels of ${counted(ciphertexts, 'ciphertext')} in ${counted(places, 'place')}${levels}: ` +
+      'the client sends one message and gets one back',
+    `a restoration raises values modulo ${raiseBits.toFixed(0)} bits to all primes${groups}`,
+    `raised coefficients are taken up to ${bound} times the modulus that they are raised from; a whole inference comes back wrong ` +
+      `because of a larger one with a chance below 2^${Math.ceil(failureBits)}`,
+  ]
+}
