@@ -97,8 +97,8 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
 }
 
 /**
- * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that keys
- * take most of the memory. Keys of other plans are not counted here.
+ * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that
+ * keys take most of the memory. Keys of other plans are not counted here.
  */
 function keysFit(chain: PlannedChain, parameters: KeySwitchingChain, ops: readonly Op[]): boolean {
   if (chain.raiseLevel === undefined) return true
