@@ -30,7 +30,7 @@ export interface BenchmarkOptions {
   readonly count?: string
   /** A folder of circuits, NAME.pvc, that were compiled before. */
   readonly circuits?: string
-  /** The one network to measure; for `plans` one or several, separated by commas. */
+  /** Names of what to measure, separated by commas. */
   readonly only?: string
   /** A folder of networks that `make-network.ts` wrote, which replace the trained ones. */
   readonly networks?: string
@@ -40,6 +40,8 @@ export interface BenchmarkOptions {
   readonly link?: string
   /** Leaves out the run that measures the server's stages. */
   readonly brief?: boolean
+  /** Measures large networks, too, which take minutes for an image. */
+  readonly large?: boolean
 }
 
 /** A benchmark. It checks its results, then returns its figures. */

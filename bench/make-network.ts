@@ -1,14 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
-import { architecture, familyOf, loadNetwork, type NetworkConfig } from '../src/models/index.ts'
+import { loadNetwork } from '../src/models/index.ts'
 import { networkInput } from '../src/preprocessing/index.ts'
 import { safetensors } from '../test/cli/safetensors.ts'
-import { trainedConfig } from '../test/support/trained-networks.ts'
 import { configJson } from './parts/config-file.ts'
+import { madeConfig } from './parts/random-network/config.ts'
 import { makeNetwork } from './parts/random-network/make.ts'
 import { peaksOf } from './parts/random-network/peaks.ts'
-import { clothingFiles, resizedTo, spread, testImage } from './parts/test-images.ts'
+import { clothingFiles, spread, testImage } from './parts/test-images.ts'
 
 // Writes a network of a published architecture with random weights and realistic statistics:
 // NAME.safetensors, NAME.json, and NAME.golden.safetensors with images that were not used for the statistics.
@@ -34,7 +34,11 @@ const [name, out] = positionals
 if (positionals.length !== 2 || !out.endsWith('.safetensors')) throw new Error(USAGE)
 
 const say = (line: string): void => console.error(line)
-const config = configOf(name)
+const config = madeConfig(name, {
+  classes: Number(values.classes),
+  inputSize: values.input === undefined ? undefined : Number(values.input),
+  channels: values.channels === undefined ? undefined : Number(values.channels),
+})
 const files = await clothingFiles()
 const load = async (file: string): Promise<Float64Array> =>
   Float64Array.from(networkInput(await testImage(file, config.preprocessing)))
@@ -71,28 +75,6 @@ await writeFile(
   }),
 )
 say(`written: ${stem}.safetensors, .json and .golden.safetensors`)
-
-/** The architecture with the preprocessing of the trained networks. */
-function configOf(name: string): NetworkConfig {
-  const sized = architecture(name, {
-    classes: Number(values.classes),
-    inputSize: values.input === undefined ? undefined : Number(values.input),
-  })
-  const { preprocessing } = trainedConfig('t224')
-  const literal = {
-    ...sized,
-    ...narrowed(values.channels, sized),
-    preprocessing: resizedTo(preprocessing, sized),
-  }
-  return familyOf(sized).config(literal)
-}
-
-/** The field of another width, which only CPolyNeXt networks have. @param channels of the first stage */
-function narrowed(channels: string | undefined, config: NetworkConfig): object {
-  if (channels === undefined) return {}
-  if (!('initChannels' in config)) throw new Error(`--channels is for CPolyNeXt networks; ${USAGE}`)
-  return { initChannels: Number(channels) }
-}
 
 function stacked(rows: readonly Float64Array[], shape: readonly number[]) {
   return { shape: [rows.length, ...shape], data: Float32Array.from(rows.flatMap((row) => Array.from(row))) }

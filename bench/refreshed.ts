@@ -10,15 +10,16 @@ import { DEFAULT_LIMITS, refreshBytes } from '../src/client/index.ts'
 import { modelSizes } from '../src/client/local/limits.ts'
 import { type Link, planReport } from '../src/compiler/index.ts'
 import { referenceForward } from '../src/models/index.ts'
-import type { PreprocessedImage } from '../src/preprocessing/index.ts'
 import { deviation, maxAbsDifference } from '../test/models/support/golden.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
+import { chosenNames } from './parts/chosen-names.ts'
 import type { Classification } from './parts/refreshed/client.ts'
 import { runClient } from './parts/refreshed/in-process.ts'
 import { relayTo } from './parts/refreshed/link.ts'
 import { madeNetworks, prepareMade } from './parts/refreshed/made-networks.ts'
 import { type Prepared, prepare, REFRESHED_NETWORKS } from './parts/refreshed/networks.ts'
 import { measureStages, type Stages } from './parts/refreshed/stages.ts'
+import { sent } from './parts/sent-image.ts'
 
 /** Images of each network after the first one, which loads keys and circuit and is not counted. */
 const FEW = 2
@@ -41,7 +42,7 @@ export const refreshed: Benchmark = {
     const link = linkText === undefined ? undefined : linkOf(linkText)
     const images = 1 + (count === undefined ? FEW : Number(count))
     if (folder !== undefined) {
-      for (const name of chosen(await madeNetworks(folder), only)) {
+      for (const name of chosenNames(await madeNetworks(folder), only)) {
         networks.push(
           await measure(
             name,
@@ -53,7 +54,7 @@ export const refreshed: Benchmark = {
       }
       return { networks }
     }
-    const names = chosen(
+    const names = chosenNames(
       REFRESHED_NETWORKS.map(({ name }) => name),
       only,
     )
@@ -68,13 +69,6 @@ export const refreshed: Benchmark = {
     }
     return { networks }
   },
-}
-
-/** @throws when `only` is none of the names */
-function chosen(names: readonly string[], only: string | undefined): readonly string[] {
-  if (only === undefined) return names
-  if (!names.includes(only)) throw new Error(`No network is called ${only}: ${names.join(', ')}`)
-  return [only]
 }
 
 async function measure(
@@ -139,12 +133,6 @@ async function overHttp(prepared: Prepared, link: Link | undefined) {
     await server.stop()
     await rm(models, { recursive: true, force: true })
   }
-}
-
-/** The channels that a circuit takes: all of them, or the first of three equal ones. */
-function sent(image: Float64Array, { input: { image: shape } }: Circuit): PreprocessedImage {
-  const [channels, height, width] = shape
-  return { shape, tensor: image.slice(0, channels * height * width) }
 }
 
 function accuracyOf(prepared: Prepared, classifications: readonly Classification[]) {

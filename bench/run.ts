@@ -14,6 +14,7 @@ import { oneShot } from './one-shot.ts'
 import { plans } from './plans.ts'
 import { profile } from './profile.ts'
 import { refreshed } from './refreshed.ts'
+import { restored } from './restored.ts'
 import { service } from './service.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -31,6 +32,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   cluster,
   accuracy,
   refreshed,
+  restored,
 ]
 
 const { values, positionals } = parseArgs({
@@ -47,6 +49,7 @@ const { values, positionals } = parseArgs({
     link: { type: 'string' },
     notes: { type: 'string' },
     brief: { type: 'boolean' },
+    large: { type: 'boolean' },
   },
 })
 

@@ -11,7 +11,7 @@ import { clothingFiles, spread, testImage } from '../test-images.ts'
 /** A network trained on clothing that does not fit one shot, and its options for the plan. */
 export interface RefreshedNetwork {
   readonly name: string
-  readonly options: Pick<CompileOptions, 'precisionBits' | 'rings'>
+  readonly options: Pick<CompileOptions, 'precisionBits' | 'rings' | 'refresh'>
 }
 
 export const REFRESHED_NETWORKS: readonly RefreshedNetwork[] = [
@@ -39,19 +39,12 @@ export interface Prepared {
  * @returns the data, or the reason why the network is not available
  */
 export async function prepare(
-  { name, options }: RefreshedNetwork,
+  network: RefreshedNetwork,
   count: number,
   circuits: string | undefined,
 ): Promise<Prepared | string> {
-  const missing = missingTrained(name)
-  if (missing !== undefined) return missing
-  const network = await trainedNetwork(name)
-  const files = await clothingFiles()
-  const tested = spread(files, Math.min(count, files.length - CALIBRATION_IMAGES))
-  const images = await inputs(tested, network)
-  const others = files.filter((one) => !tested.includes(one))
-  const calibration = await inputs(spread(others, CALIBRATION_IMAGES), network)
-  return compiled({ name, network, images, calibration, options }, circuits)
+  const task = await trainedTask(network, count)
+  return typeof task === 'string' ? task : compiled(task, circuits)
 }
 
 /** A network to be compiled, and the images to be classified. */
@@ -61,6 +54,27 @@ export interface Task {
   readonly images: readonly Float64Array[]
   readonly calibration: readonly Float64Array[]
   readonly options: RefreshedNetwork['options']
+}
+
+/**
+ * A trained network with images of clothing.
+ *
+ * @param count most images
+ * @returns the task, or the reason why the network is not available
+ */
+export async function trainedTask(
+  { name, options }: RefreshedNetwork,
+  count: number,
+): Promise<Task | string> {
+  const missing = missingTrained(name)
+  if (missing !== undefined) return missing
+  const network = await trainedNetwork(name)
+  const files = await clothingFiles()
+  const tested = spread(files, Math.min(count, files.length - CALIBRATION_IMAGES))
+  const images = await inputs(tested, network)
+  const others = files.filter((one) => !tested.includes(one))
+  const calibration = await inputs(spread(others, CALIBRATION_IMAGES), network)
+  return { name, network, images, calibration, options }
 }
 
 /** Compiles a network, unless its circuit is in the folder. */
@@ -82,7 +96,10 @@ export async function compiled(task: Task, circuits: string | undefined): Promis
 }
 
 /** Test images as the network's input. */
-async function inputs(files: readonly string[], { config }: Network): Promise<Float64Array[]> {
+export async function inputs(
+  files: readonly string[],
+  { config }: Pick<Network, 'config'>,
+): Promise<Float64Array[]> {
   const images: Float64Array[] = []
   for (const file of files) {
     images.push(Float64Array.from(networkInput(await testImage(file, config.preprocessing))))

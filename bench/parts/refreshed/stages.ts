@@ -1,15 +1,14 @@
 import { availableParallelism } from 'node:os'
 import { type Circuit, manifestOf } from '../../../src/circuit/index.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.ts'
-import { targetOf } from '../../../src/compiler/planner/target/target.ts'
 import type { Session } from '../../../src/he-ops/engine.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
 import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import type { PreprocessedImage } from '../../../src/preprocessing/index.ts'
-import { maxDigitSources, type Step, stepsOf } from '../../../src/schedule/steps.ts'
 import { bytesSource } from '../../../src/wire/index.ts'
 import { figure } from '../../harness.ts'
+import { OperationClock, type StageRow } from '../operation-clock.ts'
 
 /** The server's time in one run by stage, in seconds. */
 export interface Stages {
@@ -40,16 +39,6 @@ export interface Stages {
   readonly operations: readonly StageRow[]
   /** Operations by kind of layer. */
   readonly layers: readonly StageRow[]
-}
-
-export interface StageRow {
-  readonly what: string
-  readonly operations: number
-  readonly seconds: number
-  /** Seconds by the cost model, on one core of the machine whose speeds it uses. */
-  readonly modelSeconds: number
-  /** Core seconds relative to those of the model: 1 if all threads reach the speed of the kernels alone. */
-  readonly ratio?: number
 }
 
 /**
@@ -110,50 +99,27 @@ async function keySet(client: LocalModel): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-/**
- * Attributes the time of a phase to the operations of its step, in proportion to their seconds in the model.
- */
 class PhaseClock {
   readonly #circuit: Circuit
-  /** The steps by the number of operations that are done at their end. */
-  readonly #batches = new Map<number, Step>()
-  readonly #measured: Float64Array
-  readonly #model: Float64Array
+  readonly #operations: OperationClock
   readonly #seconds = { phases: 0, resuming: 0, leaving: 0, reading: 0, client: 0 }
   #last = performance.now()
   #isFirst = true
 
   constructor(circuit: Circuit) {
-    const { parameters, ops } = circuit
-    const { ring, specialPrimes } = parameters
     this.#circuit = circuit
-    this.#measured = new Float64Array(ops.length)
-    this.#model = targetOf(parameters).costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
-    let done = 0
-    for (const batch of stepsOf(circuit, maxDigitSources(parameters))) {
-      if (batch.kind === 'return') continue
-      done += batch.ops.length
-      this.#batches.set(done, batch)
-    }
+    this.#operations = new OperationClock(circuit)
   }
 
   /** @param done number of operations at the end of the phase */
   phase(done: number): void {
-    const batch = this.#batches.get(done)
-    if (batch === undefined) throw new Error(`${done} operations are not the end of a batch`)
     // A round has its own phases before and after the client's part.
-    if (this.#isFirst && batch.kind !== 'refresh') {
+    if (this.#isFirst && this.#operations.stepEndingAt(done).kind !== 'refresh') {
       this.lap('resuming')
       this.#isFirst = false
     } else {
-      this.#charge(this.lap('phases'), batch.ops)
+      this.#operations.charge(done, this.lap('phases'))
     }
-  }
-
-  #charge(seconds: number, ids: readonly number[]): void {
-    const total = ids.reduce((sum, id) => sum + this.#model[id], 0)
-    for (const id of ids)
-      this.#measured[id] += seconds * (total > 0 ? this.#model[id] / total : 1 / ids.length)
   }
 
   /** Called when the client has replied. */
@@ -174,30 +140,16 @@ class PhaseClock {
     const seconds = Object.fromEntries(
       Object.entries(this.#seconds).map(([what, spent]) => [what, figure(spent)]),
     ) as Stages['seconds']
+    const rows = (nameOf: (id: number) => string): StageRow[] =>
+      this.#operations
+        .rows(threads, nameOf)
+        .filter((row) => row.seconds > 0)
+        .sort((a, b) => b.seconds - a.seconds)
     return {
       seconds,
-      operations: this.#rows(threads, (id) => `${mapOf(layers[ops[id].layer].shape)}: ${ops[id].kind}`),
-      layers: this.#rows(threads, (id) => layers[ops[id].layer].kind),
+      operations: rows((id) => `${mapOf(layers[ops[id].layer].shape)}: ${ops[id].kind}`),
+      layers: rows((id) => layers[ops[id].layer].kind),
     }
-  }
-
-  #rows(threads: number, nameOf: (id: number) => string): StageRow[] {
-    const groups = Map.groupBy(this.#circuit.ops.keys(), nameOf)
-    const sum = (ids: readonly number[], values: Float64Array): number =>
-      ids.reduce((total, id) => total + values[id], 0)
-    return [...groups]
-      .map(([what, ids]) => {
-        const [seconds, model] = [sum(ids, this.#measured), sum(ids, this.#model)]
-        return {
-          what,
-          operations: ids.length,
-          seconds: figure(seconds),
-          modelSeconds: figure(model),
-          ...(model > 0 && { ratio: figure((threads * seconds) / model) }),
-        }
-      })
-      .filter(({ seconds }) => seconds > 0)
-      .sort((a, b) => b.seconds - a.seconds)
   }
 }
 

@@ -26,6 +26,8 @@ export interface RestorationChoices {
   readonly rms?: number
   readonly scaleBits?: number
   readonly bound?: number
+  /** Levels between two restorations; 2 by default. */
+  readonly networkLevels?: number
 }
 
 /** One value that is restored, as a circuit. */
@@ -73,7 +75,7 @@ export function restorationCircuit(
 ): RestorationCircuit {
   const { stages, rotations = ROTATIONS, rms = 1, scaleBits = 46, bound = 13 } = choices
   const plan = { stages, rotations, scaleBits, lowBits: 27, raiseBits: 46 }
-  const levels = restorationLevels(plan, RAISE_LEVEL, NETWORK_LEVELS)
+  const levels = restorationLevels(plan, parameters.raiseLevel!, choices.networkLevels ?? NETWORK_LEVELS)
   const restorer = new Restorer({ ...plan, bound, levels })
   const policy = { waterline: WATERLINE, step: 20, rounding: 10, input: WATERLINE }
   const builder = new CircuitBuilder({ ...parameters, inputLevel: levels.network }, policy, 'circuit')
