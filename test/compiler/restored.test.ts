@@ -118,17 +118,3 @@ t.test('images beyond the range of the network are refused, and near it refused 
     }
   }
 })
-
-t.test('what cannot be restored is refused', async (t) => {
-  const { network } = micro
-  const { preprocessing } = network.config
-  const options = { model: 'm', preprocessing, refresh: 'server' as const, precisionBits: 8 }
-  t.throws(() => compile(network, { ...options, batch: 2 }), {
-    code: 'CONFIG_INVALID',
-    message: /one image in a ciphertext, not for a batch of 2/,
-  })
-  t.throws(() => compile(network, { ...options, rings: [8192, 16384] }), {
-    code: 'CONFIG_INVALID',
-    message: /in ring 32768 and 65536, which is not among the rings/,
-  })
-})
