@@ -1,5 +1,4 @@
 import { measureKernelSpeeds } from '../src/he-ops/simd/index.ts'
-import { goldenNetwork } from '../test/models/support/golden.ts'
 import { type Benchmark, type BenchmarkOptions, check, figure } from './harness.ts'
 import { chosenNames } from './parts/chosen-names.ts'
 import { compiled } from './parts/refreshed/networks.ts'
@@ -8,13 +7,17 @@ import { RESTORED_NETWORKS, type RestoredNetwork } from './parts/restored/networ
 import { plannedRestoration } from './parts/restored/planned.ts'
 import { measureRestoration } from './parts/restored/restoration.ts'
 
-/** The network whose plan has the choices of the single restorations. */
-const PLANNED_NETWORK = 'micro_t'
+/** Precision of the plans whose choices the single restorations have. */
 const PRECISION_BITS = 8
 /** Timed runs of a restoration with each number of threads. */
 const RUNS = 3
 
-const RESTORATIONS = [32768, 65536].map((ring) => ({ name: `restoration-${ring}`, ring }))
+/** The restorations that are measured alone. Each has the choices of a network's plan. */
+const RESTORATIONS: readonly { readonly name: string; readonly ring: number; readonly plannedFor: string }[] =
+  [
+    { name: 'restoration-32768', ring: 32768, plannedFor: 'micro_t' },
+    { name: 'restoration-65536', ring: 65536, plannedFor: 't224' },
+  ]
 
 type Say = (line: string) => void
 
@@ -51,16 +54,23 @@ function chosenParts({ only, large = false }: BenchmarkOptions): readonly string
   return names.filter((name) => !RESTORED_NETWORKS.some((each) => each.name === name && each.isLarge))
 }
 
-async function restorations(parts: typeof RESTORATIONS, say: Say): Promise<object> {
-  if (parts.length === 0) return { rows: [] }
+async function restorations(parts: typeof RESTORATIONS, say: Say): Promise<object[]> {
+  if (parts.length === 0) return []
   const speeds = await measureKernelSpeeds()
-  const network = await goldenNetwork(PLANNED_NETWORK)
   const rows: object[] = []
-  for (const { ring } of parts) {
-    const planned = plannedRestoration(network, ring, PRECISION_BITS)
-    rows.push(await measureRestoration(planned, RUNS, speeds, say))
+  for (const { name, ring, plannedFor } of parts) {
+    const task = await RESTORED_NETWORKS.find((each) => each.name === plannedFor)!.task(1)
+    if (typeof task === 'string') {
+      say(`${name}: skipped, ${task}`)
+      rows.push({ name, skipped: task })
+      continue
+    }
+    const planned = plannedRestoration(task.network, ring, PRECISION_BITS)
+    say(`${name}: planned for ${plannedFor}`)
+    const row = await measureRestoration(planned, RUNS, speeds, say)
+    rows.push({ name, plannedFor, kernelSpeeds: speeds, ...row })
   }
-  return { plannedFor: PLANNED_NETWORK, kernelSpeeds: speeds, rows }
+  return rows
 }
 
 async function networks(

@@ -2,6 +2,7 @@ import { code, markdownTable } from './markdown.ts'
 import { mlInferenceTable } from './ml-inference-table.ts'
 import { NETWORKS } from './networks.ts'
 import { refreshedTable, source } from './refreshed-table.ts'
+import { restorationTable, restoredNetworksTable } from './restored-table.ts'
 import { type EngineMemory, RESULTS } from './results.ts'
 import { bytesText, countText, millisecondsText, percent, secondsText } from './units.ts'
 
@@ -22,6 +23,8 @@ const { oneShot, refreshed, lowres, s, b, l, plans, accuracy, engine, keys, kern
 export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
   'bundled networks': bundledTable,
   'networks with refreshes': () => refreshedTable([refreshed], refreshed.results.refreshed.networks),
+  'one restoration': restorationTable,
+  'restored networks': restoredNetworksTable,
   'images a day': imagesADayTable,
   batches: batchesTable,
   'ml-inference': mlInferenceTable,

@@ -121,6 +121,94 @@ export interface RefreshedNetwork {
   readonly stages?: { readonly engineMemoryBytes: EngineMemory; readonly enginePeakBytes: number }
 }
 
+/** `bench/run.ts restored` */
+export interface Restored {
+  readonly restored: {
+    readonly restorations: readonly (Restoration | Skipped)[]
+    readonly networks: readonly (RestoredNetwork | Skipped)[]
+  }
+}
+
+/** One restoration alone. */
+export interface Restoration {
+  readonly name: string
+  /** The network whose plan has these choices. */
+  readonly plannedFor: string
+  readonly ring: number
+  /** Stages of each factor. */
+  readonly transformFactors: {
+    readonly slotsToCoefficients: readonly number[]
+    readonly coefficientsToSlots: readonly number[]
+  }
+  readonly logQP: number
+  readonly primes: PrimeCounts
+  readonly levels: RestorationLevels
+  readonly modulusBits: RestorationLevels
+  readonly operations: { readonly rotate: number; readonly conjugate: number; readonly relinearise: number }
+  readonly failureBits: number
+  /** Bits below a message of deviation 1. */
+  readonly errorBits: { readonly stated: number; readonly rms: number; readonly largest: number }
+  readonly keys: { readonly galois: number; readonly wireBytes: number }
+  readonly keySeconds: number
+  readonly threads: readonly {
+    readonly threads: number
+    readonly seconds: number
+    readonly loadSeconds: number
+    readonly steps: readonly {
+      readonly what: string
+      readonly seconds: number
+      readonly modelSeconds: number
+    }[]
+    readonly engineMemoryBytes: EngineMemory
+    readonly enginePeakBytes: number
+  }[]
+}
+
+interface PrimeCounts {
+  readonly data: number
+  readonly special: number
+}
+
+interface RestorationLevels {
+  readonly raise: number
+  readonly refresh: number
+  readonly network: number
+  readonly top: number
+}
+
+/** A network whose server restores levels. */
+export interface RestoredNetwork {
+  readonly name: string
+  /** Absent for circuits that were compiled before. */
+  readonly compileSeconds?: number
+  readonly ring: number
+  readonly primes: PrimeCounts
+  readonly logQP: number
+  readonly restorations: number
+  readonly failureBits: number
+  readonly images: number
+  readonly sameLabel: number
+  readonly errorInDeviations: { readonly rms: number; readonly largest: number }
+  readonly threads: number
+  readonly seconds: Seconds & {
+    readonly keys: number
+    readonly load: number
+    readonly firstExecute: number
+  }
+  readonly bytes: { readonly keys: number; readonly query: number; readonly answer: number }
+  readonly engineMemoryBytes: EngineMemory
+  readonly engineMemoryStatedBytes: number
+  /** Both sides in one process. */
+  readonly peakRssBytes: number
+  readonly estimatedCoreSeconds: number
+}
+
+/** What was not available. */
+interface Skipped {
+  readonly name: string
+  readonly skipped: string
+}
+
 /** `bench/run.ts keys` */
 export interface Keys {
   readonly keys: {
@@ -239,5 +327,6 @@ export const RESULTS = {
   keys: result<Keys>('2026-11-24-keys.json'),
   kernels: result<Kernels>('2026-11-24-kernels.json'),
   cluster: result<ClusterRuns>('2026-11-30-cluster.json'),
+  restored: result<Restored>('restored.json'),
   mlInference: result<MlInference>('2026-11-30-ml-inference.json'),
 } as const
