@@ -44,6 +44,7 @@ export async function measureRestoration(
   const start = performance.now()
   const keySet = await keySetOf(key, circuit)
   const keySeconds = (performance.now() - start) / 1000
+  say(`${parameters.ring}: ${keySet.length} bytes of keys made in ${figure(keySeconds)} s`)
   const slots = message(parameters.slots, RMS)
   const { input } = circuit
   const query = (await key.encryptSlots([slots], input.level, input.scale)) as readonly PackedRlwe[]
@@ -51,6 +52,7 @@ export async function measureRestoration(
   try {
     for (const threads of THREADS.filter((count) => count <= availableParallelism())) {
       engines.push(await RestorationEngine.create(circuit, keySet, threads, speeds))
+      say(`${parameters.ring}: keys and constants loaded by ${threads} threads`)
     }
     const stated = Math.sqrt(restorer.errorVariance(parameters.slots, RMS))
     const errors = []
