@@ -22,7 +22,8 @@ import {
 } from './planner/modulus/precision.ts'
 import { imageSlots } from './planner/modulus/rings.ts'
 import type { Candidate, FittingCandidate } from './planner/search/candidate.ts'
-import { restorationBound, restorationLevels, restorerOf } from './planner/search/restoration.ts'
+import { logitBits } from './planner/search/draft.ts'
+import { outputLevel, restorationBound, restorationLevels, restorerOf } from './planner/search/restoration.ts'
 import { estimateOf, layerSeconds } from './planner/target/estimate.ts'
 import type { Target } from './planner/target/target.ts'
 
@@ -104,9 +105,23 @@ function lowerCandidate(builder: CircuitBuilder, candidate: Candidate): LoweredH
   const { layout, strategies } = plan
   if (refresh === undefined) return lowerGraph(builder, graph, layout, strategies)
   const levels = restoredLevelsOf(candidate)
-  const restorer = levels && restorerOf(plan.segment!.restoration!, plan.ring, levels)
-  const refreshLevel = levels?.refresh ?? baseLevel(candidate)
-  return lowerWithCuts(builder, graph, { layout, strategies, refreshLevel, restorer }, refresh.cuts)
+  if (levels === undefined) {
+    return lowerWithCuts(
+      builder,
+      graph,
+      { layout, strategies, refreshLevel: baseLevel(candidate) },
+      refresh.cuts,
+    )
+  }
+  const restoration = plan.segment!.restoration!
+  const options = {
+    layout,
+    strategies,
+    refreshLevel: levels.refresh,
+    restorer: restorerOf(restoration, plan.ring, levels),
+    outputLevel: (scale: number) => outputLevel(restoration, levels, builder.chain.primes, logitBits(scale)),
+  }
+  return lowerWithCuts(builder, graph, options, refresh.cuts)
 }
 
 /**

@@ -64,6 +64,8 @@ export interface LoweringOptions {
   readonly refreshLevel?: number
   /** Restores levels at the server. Without it the client refreshes values. */
   readonly restorer?: Restorer
+  /** The level to which logits of a scale are dropped; by default the refresh level. */
+  readonly outputLevel?: (scale: number) => number
 }
 
 /** Lowers a graph node by node. The caller keeps the order: operands before the nodes that read them. */
@@ -76,6 +78,7 @@ export class Lowering {
   readonly #ids: ReadonlyMap<Node, NodeId>
   readonly #refreshLevel: number | undefined
   readonly #restorer: Restorer | undefined
+  readonly #outputLevel: LoweringOptions['outputLevel']
   /** Root mean square of each node's tensor, where tensors are restored. */
   readonly #rms: readonly number[]
   /** The repack node of each node that is repacked. */
@@ -88,7 +91,7 @@ export class Lowering {
   constructor(
     builder: CircuitBuilder,
     graph: Graph,
-    { layout, strategies, refreshLevel, restorer }: LoweringOptions,
+    { layout, strategies, refreshLevel, restorer, outputLevel }: LoweringOptions,
   ) {
     this.#builder = builder
     this.#graph = graph
@@ -96,6 +99,7 @@ export class Lowering {
     this.#strategies = strategies
     this.#refreshLevel = refreshLevel
     this.#restorer = restorer
+    this.#outputLevel = outputLevel
     this.#rms = restorer ? estimateRanges(graph).map(({ rms }) => rms) : []
     this.#uses = users(graph)
     this.#ids = new Map(graph.nodes.map((node, id) => [node, id]))
@@ -136,9 +140,9 @@ export class Lowering {
     return this.#builder.within(head, () => lowerHead(this.#builder, source, head, this.#strategyFor(source)))
   }
 
-  /** Drops the logits to the lowest level that holds them: the refresh level, or the raise level. */
+  /** Drops the logits to their level, if there is one. */
   finish(head: LoweredHead): LoweredHead {
-    const level = this.#restorer?.shape.levels.raise ?? this.#refreshLevel
+    const level = this.#outputLevel?.(this.#builder.type(head.value).scale) ?? this.#refreshLevel
     if (level === undefined) return head
     const { nodes, output } = this.#graph
     return {

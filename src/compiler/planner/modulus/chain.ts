@@ -52,6 +52,8 @@ export interface FixedPrimes {
   /** The primes of the levels from `lowFrom` on, upwards. */
   readonly low: readonly bigint[]
   readonly lowFrom: number
+  /** The base primes; undefined where the logits decide. */
+  readonly base?: readonly bigint[]
 }
 
 const NO_FIXED_PRIMES: FixedPrimes = { high: [], low: [], lowFrom: 0 }
@@ -73,6 +75,7 @@ export class DraftChain implements BuilderChain {
   readonly #ring: number
   readonly #sizes: PrimeSizes
   readonly #placeholder: bigint
+  readonly #base: readonly bigint[] | undefined
   /** The highest level whose prime is fixed, of those below the inputs. */
   readonly #fixedBelow: number
   #pool: PrimePool
@@ -85,10 +88,11 @@ export class DraftChain implements BuilderChain {
     this.#ring = ring
     this.#placeholder = 1n << BigInt(sizes.most)
     this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(this.#placeholder)
-    this.#pool = new PrimePool(ring, new Set([...fixed.high, ...fixed.low]))
+    this.#pool = new PrimePool(ring, new Set([...fixed.high, ...fixed.low, ...(fixed.base ?? [])]))
     this.#sizes = sizes
     this.inputLevel = DRAFT_LEVELS - fixed.high.length
     this.#fixedBelow = fixed.lowFrom + fixed.low.length - 1
+    this.#base = fixed.base
     fixed.high.forEach((prime, i) => {
       this.primes[this.inputLevel + 1 + i] = prime
     })
@@ -133,7 +137,7 @@ export class DraftChain implements BuilderChain {
   }
 
   /**
-   * Chooses the base primes, and returns the data primes with the pool of unused primes.
+   * Chooses the base primes, unless they are fixed, and returns the data primes with the pool of unused primes.
    *
    * @param level level of the result in this chain. No prime at or below it was chosen
    * @param bits bits of modulus that the result needs
@@ -146,7 +150,7 @@ export class DraftChain implements BuilderChain {
     sizes = this.#sizes,
   ): { chain: PlannedChain; left: PrimePool } | undefined {
     const left = this.#pool.copy()
-    const base = takeBase(left, bits, sizes)
+    const base = this.#base ?? takeBase(left, bits, sizes)
     if (this.#exhausted || base === undefined) return undefined
     return { chain: { ring: this.#ring, base, levels: this.primes.slice(level + 1) }, left }
   }

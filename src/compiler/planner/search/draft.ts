@@ -29,7 +29,13 @@ import { LOCAL_LINK, refreshCost } from '../target/refresh-cost.ts'
 import type { Candidate, LoweringPlan, PlannedRefresh, Segment } from './candidate.ts'
 import { interleaveGroups } from './interleave-groups.ts'
 import { tooManyLevels } from './no-plan.ts'
-import { type RestorationPlan, restorationLevels, restorationPrimes, restorerOf } from './restoration.ts'
+import {
+  outputLevel,
+  type RestorationPlan,
+  restorationLevels,
+  restorationPrimes,
+  restorerOf,
+} from './restoration.ts'
 
 /**
  * Most special primes of plans with restorations: their chains are long, and few digits make fast key
@@ -45,6 +51,9 @@ const BASE_LACK_BITS = 1
 /** One bit for the sign, and `BASE_LACK_BITS`. */
 const BASE_SLACK_BITS = 2
 
+/** Bits of modulus that logits of a scale need. */
+export const logitBits = (scale: number): number => Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
+
 /**
  * Drafts the circuit of a plan, and estimates a candidate for every number of special primes that fits.
  *
@@ -59,10 +68,9 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
   const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch, fixed)
   const builder = new CircuitBuilder(draftChain, policy, 'draft')
   const { value, level, cuts } = lowerDraft(graph, plan, builder)
-  const { scale } = builder.type(value)
-  const logitBits = Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
+  const neededBits = logitBits(builder.type(value).scale)
   const refresh = cuts && plannedRefresh(builder, plan, cuts)
-  const baseBits = refresh ? Math.max(logitBits, refresh.modulusBits + BASE_LACK_BITS) : logitBits
+  const baseBits = refresh ? Math.max(neededBits, refresh.modulusBits + BASE_LACK_BITS) : neededBits
   if (refresh) for (let l = DRAFT_LEVELS; l > level; l--) draftChain.choose(l, levelBits)
   const finished = draftChain.finish(level, baseBits, sizes)
   if (finished === undefined) return []
@@ -123,7 +131,14 @@ function lowerDraft(
   if (restoration !== undefined) {
     const levels = draftLevels(segment, restoration)
     const restorer = restorerOf(restoration, ring, levels)
-    const options = { layout, strategies, refreshLevel: levels.refresh, restorer }
+    const options = {
+      layout,
+      strategies,
+      refreshLevel: levels.refresh,
+      restorer,
+      outputLevel: (scale: number) =>
+        outputLevel(restoration, levels, builder.chain.primes, logitBits(scale)),
+    }
     const { head, cuts } = planCuts(builder, graph, options)
     return { value: head.value, level: levels.raise, cuts }
   }

@@ -75,15 +75,35 @@ export const restorationBound = (ring: number): number => raiseBound(ring, MOST_
  */
 export function restorationPrimes(
   ring: number,
-  { stages, scaleBits, lowBits }: RestorationPlan,
+  { stages, scaleBits, lowBits, raiseBits }: RestorationPlan,
   raise: number,
   sizes: PrimeSizes,
 ): FixedPrimes | undefined {
-  const pairs = primePairs(ring, highLevelBits(stages.length, scaleBits), sizes)
+  const pairs = primePairs(ring, [...highLevelBits(stages.length, scaleBits), raiseBits], sizes)
   if (pairs === undefined) return undefined
-  const high = pairs.toReversed().flat()
-  const pool = new PrimePool(ring, new Set(high))
+  const base = pairs.at(-1)!
+  const high = pairs.slice(0, -1).reverse().flat()
+  const pool = new PrimePool(ring, new Set([...high, ...base]))
   const low = stages.map(() => pool.take(lowBits))
   if (low.some((prime) => prime === undefined)) return undefined
-  return { high, low: low as bigint[], lowFrom: raise + 1 }
+  return { high, low: low as bigint[], lowFrom: raise + 1, base }
+}
+
+/**
+ * The lowest level that holds the logits: the raise level, or one of slots-to-coefficients above it. The raise
+ * level has no primes to spare, because the constants of coefficients-to-slots are less precise for a larger
+ * modulus.
+ *
+ * @param primes of the chain; those of the raise level and below are not read
+ * @param bits that the logits need
+ */
+export function outputLevel(
+  { raiseBits }: RestorationPlan,
+  { raise, refresh }: RestorationLevels,
+  primes: readonly bigint[],
+  bits: number,
+): number {
+  let level = raise
+  for (let have = raiseBits; have < bits && level < refresh; have += Math.log2(Number(primes[level]))) level++
+  return level
 }

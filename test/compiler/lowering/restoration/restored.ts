@@ -41,7 +41,8 @@ export function restorationParameters(ring: number, choices: RestorationChoices)
   const { stages, scaleBits = 46 } = choices
   const plan = { stages, rotations: ROTATIONS, scaleBits, lowBits: 27, raiseBits: 46 }
   const fixed = restorationPrimes(ring, plan, RAISE_LEVEL, { least: 18, most: 30 })!
-  const pool = new PrimePool(ring, new Set([...fixed.high, ...fixed.low]))
+  const base = fixed.base!
+  const pool = new PrimePool(ring, new Set([...fixed.high, ...fixed.low, ...base]))
   const take = (bits: number): bigint => {
     for (let size = bits; size <= 30; size++) {
       const prime = pool.take(size)
@@ -49,7 +50,6 @@ export function restorationParameters(ring: number, choices: RestorationChoices)
     }
     throw new Error(`Ring ${ring} has no prime of ${bits} bits left`)
   }
-  const base = Array.from({ length: RAISE_LEVEL + 1 }, () => take(23))
   const network = Array.from({ length: NETWORK_LEVELS }, () => take(28))
   const specialPrimes = Array.from({ length: SPECIAL_PRIMES }, () => take(30))
   const primes = dataPrimes({ ring, base, levels: [...fixed.low, ...network, ...fixed.high] })
