@@ -57,7 +57,8 @@ t.test("an encrypted value comes back at the network's level with the stated err
   const stated = Math.sqrt(restorer.errorVariance(RING / 2, 1))
   t.ok(rms < 1.2 * stated, `rms 2^${Math.log2(rms)}, stated 2^${Math.log2(stated)}`)
   t.ok(rms > stated / 8, 'the stated error is not far from the found one')
-  t.ok(largest < 16 * stated, `largest 2^${Math.log2(largest)}`)
+  // The sine deviates from the largest messages by more.
+  t.ok(largest < 2 ** -12, `largest 2^${Math.log2(largest)}`)
   session.free()
   keys.free()
 })

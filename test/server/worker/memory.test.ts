@@ -128,7 +128,7 @@ t.test('the log states the memory of keys and circuit each time they are loaded'
   for (const line of opened) {
     t.match(line, { level: 30, model: 'small', threads: 1 })
     const { keys, constants, program } = line.engineMegabytes as Record<string, number>
-    t.equal(keys, 7.1)
+    t.equal(keys, 6.3)
     t.ok(constants < 0.1)
     t.ok(program > 2 && program < 6, `${program} MB`)
   }
