@@ -137,7 +137,8 @@ export class DraftChain implements BuilderChain {
   }
 
   /**
-   * Chooses the base primes, unless they are fixed, and returns the data primes with the pool of unused primes.
+   * Chooses the base primes, unless they are fixed, and returns the data primes with the pool of unused
+   * primes.
    *
    * @param level level of the result in this chain. No prime at or below it was chosen
    * @param bits bits of modulus that the result needs

@@ -90,9 +90,9 @@ export function restorationPrimes(
 }
 
 /**
- * The lowest level that holds the logits: the raise level, or one of slots-to-coefficients above it. The raise
- * level has no primes to spare, because the constants of coefficients-to-slots are less precise for a larger
- * modulus.
+ * The lowest level that holds the logits: the raise level, or one of slots-to-coefficients above it. The
+ * raise level has no primes to spare, because the constants of coefficients-to-slots are less precise for a
+ * larger modulus.
  *
  * @param primes of the chain; those of the raise level and below are not read
  * @param bits that the logits need
