@@ -1,7 +1,7 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { argmax } from '../../src/cli/comparison.ts'
 import { encryptedBackend } from '../../src/cli/verification/encrypted.ts'
-import { compile } from '../../src/compiler/index.ts'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
 import { referenceForward } from '../../src/models/index.ts'
 import { deviation, item, maxAbsDifference } from '../models/support/golden.ts'
 import { skipTrained, trainedGolden, trainedNetwork } from '../support/trained-networks.ts'
@@ -17,21 +17,26 @@ const skip = skipTrained('t224')
 // Planning takes about as long.
 if (!skip) t.setTimeout(80 * MINUTES)
 
+/** The network, its reference, its circuit by the given choices, and a client and an engine for it. */
+async function t224(t: Test, choices: Pick<CompileOptions, 'refresh' | 'rings' | 'precisionBits'>) {
+  const network = await trainedNetwork('t224')
+  const golden = await trainedGolden('t224')
+  const { preprocessing } = network.config
+  const { circuit } = compile(network, { model: 't224', preprocessing, ...choices })
+  const backend = await encryptedBackend(circuit, 'simd')
+  t.teardown(() => backend.close())
+  return { network, golden, circuit, backend }
+}
+
 t.test(
   'CPolyNeXt-T classifies images of 224 x 224 under encryption',
   { skip, timeout: 40 * MINUTES },
   async (t) => {
-    const network = await trainedNetwork('t224')
-    const golden = await trainedGolden('t224')
-    const { circuit } = compile(network, {
-      model: 't224',
-      preprocessing: network.config.preprocessing,
+    const { network, golden, circuit, backend } = await t224(t as Test, {
       refresh: 'client',
       rings: [8192],
       precisionBits: 7,
     })
-    const backend = await encryptedBackend(circuit, 'simd')
-    t.teardown(() => backend.close())
     const image = (k: number) => item(golden.get('input')!, k).data
     const classify = async (tensor: ArrayLike<number>, factor: number): Promise<Float64Array> =>
       (await backend.run([stretched(tensor, factor, circuit.input).sent], () => {})).logits[0]
@@ -65,18 +70,12 @@ t.test(
   'CPolyNeXt-T classifies an image of 224 x 224 with one query and one answer',
   { skip, timeout: 40 * MINUTES },
   async (t) => {
-    const network = await trainedNetwork('t224')
-    const golden = await trainedGolden('t224')
-    const { circuit } = compile(network, {
-      model: 't224',
-      preprocessing: network.config.preprocessing,
+    const { golden, circuit, backend } = await t224(t as Test, {
       refresh: 'server',
       rings: [65536],
       precisionBits: 8,
     })
     t.equal(circuit.refresh, undefined)
-    const backend = await encryptedBackend(circuit, 'simd')
-    t.teardown(() => backend.close())
     const { sent } = stretched(item(golden.get('input')!, 0).data, 1, circuit.input)
     const [logits] = (await backend.run([sent], () => {})).logits
     const expected = item(golden.get('logits')!, 0).data
