@@ -1,0 +1,11 @@
+import t from 'tap'
+import type { Candidate } from '../../../../src/compiler/planner/search/candidate.ts'
+import { keysTooLarge } from '../../../../src/compiler/planner/search/no-plan.ts'
+
+t.test('plans whose keys are all too large: the error names the smallest and the ways out', async (t) => {
+  const tried = [{ keyBytes: 4.4e9 }, { keyBytes: 3.2e9 }] as unknown as Candidate[]
+  const error = keysTooLarge(tried)
+  t.equal(error.code, 'TOO_LARGE')
+  t.strictSame(error.facts, { keyBytes: 3.2e9 })
+  t.match(error.message, /3\.2 GB on the wire at least.*--refresh client/)
+})
