@@ -204,6 +204,11 @@ export interface RaiseSpec {
    * The circuit takes raised coefficients up to this many times the raise level's modulus, in absolute value.
    */
   readonly bound: number
+  /**
+   * Stages in each group of the transform between slots and coefficients, as `compile` chose them. Their sum
+   * is log2 of the slots after which values repeat. Plans state it; nothing is computed from it.
+   */
+  readonly stages?: readonly number[]
 }
 
 /** A layer of the network, with the figures that the plan gives for it. */

@@ -321,6 +321,10 @@ function verifyRaise(circuit: Circuit): void {
   })
   if (raise === undefined) return
   if (raised === 0) throw invalid('The circuit bounds raised values, and raises none')
+  const stages = raise.stages?.reduce((sum, count) => sum + count, 0) ?? 0
+  if (raise.stages?.some((count) => count < 1) || 2 ** stages > circuit.parameters.slots) {
+    throw invalid(`Transforms of ${raise.stages?.join(' + ')} stages do not fit the slots`)
+  }
   const failure = raiseFailure(circuit)
   if (failure <= -RAISE_FAILURE_BITS) return
   throw invalid(`Raised values are beyond their bound with a chance of 2^${failure.toFixed(1)}`)

@@ -54,10 +54,11 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
   const { graph, chain, special, plan } = candidate
   const levels = restoredLevelsOf(candidate)
   const parameters = parametersOf(chain, special)
-  const slots = imageSlots(parameters.ring, plan.batch)
+  const { batch, copies } = plan
+  const slots = imageSlots(parameters.ring, batch, copies)
   const inputLevel = levels?.network ?? parameters.topLevel
   const builder = new CircuitBuilder(
-    { ...parameters, slots, batch: plan.batch, inputLevel },
+    { ...parameters, slots, batch, copies, inputLevel },
     plan.policy,
     'circuit',
   )
@@ -85,7 +86,9 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
     result: used.result,
     // A network may be too small for a cut.
     refresh: hasRounds ? { level: baseLevel(candidate) } : undefined,
-    raise: hasRaised ? { bound: restorationBound(parameters.ring) } : undefined,
+    raise: hasRaised
+      ? { bound: restorationBound(parameters.ring), stages: plan.segment!.restoration!.stages }
+      : undefined,
   }
   const noise = Math.hypot(...noises.map(({ logit }) => logit))
   const error = logitError(noise, body.output.flooding)

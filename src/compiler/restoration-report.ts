@@ -1,9 +1,7 @@
 import { log2Modulus } from '../circuit/laws.ts'
-import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import { raiseFailure } from '../circuit/raise.ts'
 import type { Circuit } from '../circuit/types.ts'
 import { lowPrimes } from './lowering/restoration/shape.ts'
-import { groupsBetween, groupsOfStages } from './planner/search/restoration.ts'
 import { counted } from './words.ts'
 
 /** Figures of a circuit whose server restores levels. */
@@ -18,22 +16,24 @@ export interface RestorationReport {
   readonly bound: number
   /** log2 of the chance that a raised coefficient of an inference is beyond the bound, at most. */
   readonly failureBits: number
-  /** Absent where the levels of the circuit are none that `compile` makes. */
+  /** Absent where the circuit does not state the stages of its transforms. */
   readonly shape?: {
     /** Levels of the network between two restorations. */
     readonly levels: number
     /** Stages of each group of the transform between slots and coefficients. */
     readonly stages: readonly number[]
+    /** Copies of the image in its slots. */
+    readonly copies: number
   }
 }
 
 /** The figures of a circuit's restorations; undefined where its server restores no levels. */
 export function restorationReport(circuit: Circuit): RestorationReport | undefined {
-  const { parameters, input, ops, raise } = circuit
+  const { parameters, ops, raise } = circuit
   const { raiseLevel } = parameters
   if (raise === undefined || raiseLevel === undefined) return undefined
   const raised = ops.filter(({ kind }) => kind === 'raise')
-  const shape = shapeOf(parameters, input.level)
+  const shape = shapeOf(circuit)
   return {
     ciphertexts: raised.length,
     places: new Set(raised.map(({ layer }) => layer)).size,
@@ -44,14 +44,12 @@ export function restorationReport(circuit: Circuit): RestorationReport | undefin
   }
 }
 
-/** @param network level of restored values, which is that of inputs */
-function shapeOf(
-  { raiseLevel: raise = 0, topLevel: top, slots }: CkksParameters,
-  network: number,
-): RestorationReport['shape'] {
-  const groups = groupsBetween({ raise, network, top })
-  if (groups === undefined) return undefined
-  return { levels: network - raise - lowPrimes(groups), stages: groupsOfStages(slots, groups) }
+function shapeOf({ raise, parameters, input }: Circuit): RestorationReport['shape'] {
+  const { raiseLevel = 0, slots } = parameters
+  if (raise?.stages === undefined) return undefined
+  const { stages } = raise
+  const copies = slots / 2 ** stages.reduce((sum, count) => sum + count, 0)
+  return { levels: input.level - raiseLevel - lowPrimes(stages.length), stages, copies }
 }
 
 /** A circuit's restorations in words. */
@@ -62,10 +60,17 @@ export function restorationInWords(report: RestorationReport | undefined): strin
   const groups = shape
     ? `; the transforms between slots and coefficients have groups of ${shape.stages.join(' + ')} stages`
     : ''
+  const copies =
+    shape && shape.copies > 1
+      ? [
+          `${shape.copies} copies of the image fill the slots, so that a restoration takes fewer stages and one sine instead of two`,
+        ]
+      : []
   return [
     `the server restores the levels of ${counted(ciphertexts, 'ciphertext')} in ${counted(places, 'place')}${levels}: ` +
       'the client sends one message and gets one back',
     `a restoration raises values modulo ${raiseBits.toFixed(0)} bits to all primes${groups}`,
+    ...copies,
     `raised coefficients are taken up to ${bound} times the modulus that they are raised from; a whole inference comes back wrong ` +
       `because of a larger one with a chance below 2^${Math.ceil(failureBits)}`,
   ]

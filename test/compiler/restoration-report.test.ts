@@ -1,7 +1,6 @@
 import t from 'tap'
 import { raiseFailure } from '../../src/circuit/raise.ts'
 import { type Compiled, compile, planReport } from '../../src/compiler/index.ts'
-import { groupsBetween, restorationLevels } from '../../src/compiler/planner/search/restoration.ts'
 import { counted } from '../../src/compiler/words.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
 import { golden } from './harness.ts'
@@ -36,11 +35,14 @@ t.test('the report counts restorations', async (t) => {
   t.equal(bound, circuit.raise!.bound)
   t.equal(failureBits, raiseFailure(circuit))
   t.ok(failureBits <= -40)
+  const { stages, copies } = shape!
+  const { slots } = circuit.parameters
   t.equal(
-    shape!.stages.reduce((sum, stages) => sum + stages, 0),
-    14,
-    'all stages of 2^14 slots',
+    copies * 2 ** stages.reduce((sum, count) => sum + count, 0),
+    slots,
+    'all stages of one copy of the slots',
   )
+  t.strictSame(stages, circuit.raise!.stages)
   t.equal(raiseLevel! + shape!.stages.length + shape!.levels, circuit.input.level)
   for (const { level, restorations } of plan.layers) {
     if (restorations > 0) t.equal(level, circuit.input.level, 'a restored layer has the level of inputs')
@@ -74,28 +76,9 @@ t.test('circuits without restorations have no report of them', async (t) => {
   t.ok(plan.layers.every(({ restorations }) => restorations === 0))
 })
 
-t.test(
-  'a circuit with other levels than those of restorations is reported without their shape',
-  async (t) => {
-    const small = smallCircuit()
-    const odd = { ...small, parameters: { ...small.parameters, raiseLevel: 0 }, raise: { bound: 8 } }
-    t.match(planReport(odd).restoration, { ciphertexts: 0, places: 0, bound: 8 })
-    t.notOk('shape' in planReport(odd).restoration!)
-  },
-)
-
-t.test('the number of groups follows from the levels', async (t) => {
-  for (const groups of [2, 3, 4]) {
-    const stages = Array.from({ length: groups }, () => 4)
-    const rotations = { babySteps: 'chain', giantSteps: 'horner' } as const
-    const plan = { stages, rotations, raiseBits: 46, scaleBits: 46, lowBits: 27 }
-    t.equal(groupsBetween(restorationLevels(plan, 1, 5)), groups)
-  }
-  for (const levels of [
-    { raise: 0, network: 2, top: 2 },
-    { raise: 1, network: 7, top: 26 },
-    { raise: 1, network: 3, top: 23 },
-  ]) {
-    t.equal(groupsBetween(levels), undefined, JSON.stringify(levels))
-  }
+t.test('a circuit that states no stages is reported without the shape of its restorations', async (t) => {
+  const small = smallCircuit()
+  const odd = { ...small, parameters: { ...small.parameters, raiseLevel: 0 }, raise: { bound: 8 } }
+  t.match(planReport(odd).restoration, { ciphertexts: 0, places: 0, bound: 8 })
+  t.notOk('shape' in planReport(odd).restoration!)
 })

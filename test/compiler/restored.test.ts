@@ -40,11 +40,11 @@ t.test('the plan: counts, parameters, memory', async (t) => {
   verifyCircuit(circuit)
   t.strictSame(
     { ring: plan.ring, raises: plan.ops.raise, refreshes: plan.ops.refresh, products: plan.ops.multiply },
-    { ring: 32768, raises: 13, refreshes: 0, products: 22 + 13 * 24 },
+    { ring: 32768, raises: 13, refreshes: 0, products: 24 + 13 * 12 },
   )
   t.equal(
     plan.ops.relinearise,
-    plan.ops.multiply - 11,
+    plan.ops.multiply - 12,
     'products of two real slots share one relinearisation',
   )
   t.ok(parameters.raiseLevel! < input.level && input.level < parameters.topLevel, 'inputs lie between')

@@ -54,7 +54,7 @@ export async function measureRestoration(
       engines.push(await RestorationEngine.create(circuit, keySet, threads, speeds))
       say(`${parameters.ring}: keys and constants loaded by ${threads} threads`)
     }
-    const stated = Math.sqrt(restorer.errorVariance(parameters.slots, RMS))
+    const stated = Math.sqrt(restorer.errorVariance(parameters.ring, RMS))
     const errors = []
     for (const engine of engines) errors.push(await checkedError(engine, circuit, key, query, slots, stated))
     for (let run = 0; run < runs; run++) for (const engine of engines) await engine.timedRun(query)

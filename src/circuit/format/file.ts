@@ -10,6 +10,7 @@ import {
   MAX_LAYERS,
   MAX_ROTATIONS,
   MAX_ROUNDS,
+  MAX_STAGE_GROUPS,
 } from '../manifest/bounds.ts'
 import {
   type CircuitOutline,
@@ -88,7 +89,12 @@ const headerSchema = z.strictObject({
     }),
   }),
   refresh: z.strictObject({ level: count }).optional(),
-  raise: z.strictObject({ bound: z.number().finite().positive() }).optional(),
+  raise: z
+    .strictObject({
+      bound: z.number().finite().positive(),
+      stages: boundedList(count, MAX_STAGE_GROUPS).optional(),
+    })
+    .optional(),
   // The figures that the manifest gives of the operations. `readCircuit` compares them with the operations.
   rotationSteps: boundedList(count, MAX_ROTATIONS),
   conjugation: z.literal(true).optional(),

@@ -12,6 +12,8 @@ export const MAX_LABELS = 100_000
 export const MAX_LABEL_LENGTH = 256
 export const MAX_LAYERS = 2 ** 16
 export const MAX_ROUNDS = 10_000
+/** Each group of a transform has at least one stage, and the largest ring has 15. */
+export const MAX_STAGE_GROUPS = 15
 /** Most rotation steps: the slots of the largest ring, without zero. */
 export const MAX_ROTATIONS = LARGEST_RING / 2 - 1
 export const MAX_COUNT = 2 ** 24

@@ -16,7 +16,8 @@ import type { Form, Packed } from './packed.ts'
 import { exchanged, lowerProduct } from './product.ts'
 import { refreshPacked, restorePacked } from './refresh.ts'
 import { ciphertextStride, lowerRepack } from './repack.ts'
-import type { Restorer } from './restoration/restore.ts'
+import { sumOfCopies } from './restoration/copies.ts'
+import { type Restorer, ringOf } from './restoration/restore.ts'
 import { alignedScale, alignPacked, dropPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
 import { lowerTaps } from './taps.ts'
@@ -162,7 +163,7 @@ export class Lowering {
     return this.#builder.within(
       this.#graph.nodes[id],
       () => restorePacked(this.#builder, packed, restorer, this.#rms[id]),
-      restorer.errorVariance(this.#builder.chain.slots, this.#rms[id]),
+      restorer.errorVariance(ringOf(this.#builder), this.#rms[id]),
     )
   }
 
@@ -250,7 +251,9 @@ export class Lowering {
     this.#startLayer(node, this.#input)
     const builder = this.#builder
     // Inputs are never replicates: the weights that read each ciphertext of patches have other zeros.
-    const values = Array.from({ length: this.#input.ciphertexts }, (_, index) => builder.input(index))
+    const values = Array.from({ length: this.#input.ciphertexts }, (_, index) =>
+      sumOfCopies(builder, builder.input(index)),
+    )
     return { layout: this.#input, values, clean: true }
   }
 

@@ -64,7 +64,8 @@ export class CircuitBuilder {
     this.chain = chain
     this.policy = policy
     this.isDraft = output === 'draft'
-    this.#laws = typeLaws(chain)
+    const { slots, primes, topLevel } = chain
+    this.#laws = typeLaws({ slots: slots * this.copies, primes, topLevel })
     this.#pool = this.isDraft ? new DraftConstants(this.batch) : new StoredConstants(this.batch)
     this.ops = this.#operations.ops
     this.counts = this.#operations.counts
@@ -79,6 +80,11 @@ export class CircuitBuilder {
   /** Images that share a ciphertext. */
   get batch(): number {
     return this.chain.batch ?? 1
+  }
+
+  /** Copies of the image in its slots. */
+  get copies(): number {
+    return this.chain.copies ?? 1
   }
 
   /** Level of inputs and of refreshed values. */
@@ -133,7 +139,15 @@ export class CircuitBuilder {
 
   /** Rotates left by any number of steps. Equal rotations of a value are one operation. */
   rotate(source: ValueId, steps: number): ValueId {
-    const positive = wrap(steps, this.chain.slots)
+    return this.#rotate(source, wrap(steps, this.chain.slots))
+  }
+
+  /** Rotates left by whole copies of the image, fewer than there are. */
+  rotateCopies(source: ValueId, copies: number): ValueId {
+    return this.#rotate(source, copies * this.chain.slots)
+  }
+
+  #rotate(source: ValueId, positive: number): ValueId {
     if (positive === 0) return source
     const known = this.#rotations.get(source, positive)
     if (known !== undefined) return known

@@ -13,14 +13,19 @@ export interface ScalePolicy {
 }
 
 /**
- * The modulus chain that scales refer to, and the slots of one image. In a draft, the prime of a level is
- * chosen at the first rescale from that level.
+ * The modulus chain that scales refer to, and the slots of one copy of one image. In a draft, the prime of a
+ * level is chosen at the first rescale from that level.
  */
 export interface BuilderChain extends ModulusChain {
   /** Level of inputs and of restored values; by default the highest. */
   readonly inputLevel?: number
   /** Images that share a ciphertext; 1 by default. The operations are those of one image until `widen`. */
   readonly batch?: number
+  /**
+   * Copies of the image in its slots, a power of two; 1 by default. The slots repeat, so that rotations by
+   * less than the slots of a copy turn all copies at once.
+   */
+  readonly copies?: number
   /** Chooses the prime of a level, of at most `bits` bits, unless it is chosen already. */
   choose?(level: number, bits: number): void
   /** Returns a function that undoes all later choices. */

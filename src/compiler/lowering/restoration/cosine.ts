@@ -25,24 +25,28 @@ export const cosineRange = (bound: number): number => bound + 1 / 4
 /**
  * sin(2 pi t) for a value whose slots are real, x = (t - 1/4) / `cosineRange(bound)`.
  *
+ * A factor exp(i angle) on the slots of the second copy takes no level: the coefficients of the polynomial
+ * have it, each double angle squares it, and the -1 of a double angle has what the square has.
+ *
  * @param value at a scale near the product of the primes of each level
+ * @param angle of the factor, in radians
  * @returns at the level `COSINE_DEPTH` levels below, near the value's scale
  */
-export function lowerSine(builder: CircuitBuilder, value: ValueId, bound: number): ValueId {
+export function lowerSine(builder: CircuitBuilder, value: ValueId, bound: number, angle = 0): ValueId {
   const range = cosineRange(bound)
-  const angle = (y: number): number =>
+  const eighth = (y: number): number =>
     (2 * Math.PI * range * Math.sqrt(Math.max(0, (y + 1) / 2))) / 2 ** DOUBLINGS
-  const coefficients = interpolated((y) => Math.cos(angle(y)), DEGREE)
-  const polynomials = new Polynomials(builder, doubled(builder, value))
+  const coefficients = interpolated((y) => Math.cos(eighth(y)), DEGREE)
+  const polynomials = new Polynomials(builder, doubled(builder, value), angle / 2 ** DOUBLINGS)
   const { scale } = builder.type(value)
   let cosine = polynomials.evaluate(coefficients, Math.log2(DEGREE + 1), scale)
-  for (let i = 0; i < DOUBLINGS; i++) cosine = doubled(builder, cosine)
+  for (let left = DOUBLINGS - 1; left >= 0; left--) cosine = doubled(builder, cosine, angle / 2 ** left)
   return cosine
 }
 
-/** T_2: 2 x^2 - 1, one level lower. */
-const doubled = (builder: CircuitBuilder, value: ValueId): ValueId =>
-  oneLevelLower(builder, plusNumber(builder, twice(builder, product(builder, value, value)), -1))
+/** T_2: 2 x^2 - 1, one level lower. @param angle of the 1, as for `numberDraft` */
+const doubled = (builder: CircuitBuilder, value: ValueId, angle = 0): ValueId =>
+  oneLevelLower(builder, plusNumber(builder, twice(builder, product(builder, value, value)), -1, angle))
 
 const twice = (builder: CircuitBuilder, value: ValueId): ValueId => builder.add(value, value)
 
@@ -62,9 +66,12 @@ class Polynomials {
   readonly #powers: ValueId[] = []
   /** Level of the value. */
   readonly #level: number
+  readonly #angle: number
 
-  constructor(builder: CircuitBuilder, value: ValueId) {
+  /** @param angle of the polynomials' coefficients */
+  constructor(builder: CircuitBuilder, value: ValueId, angle: number) {
     this.#builder = builder
+    this.#angle = angle
     this.#powers[1] = value
     this.#level = builder.type(value).level
   }
@@ -97,12 +104,13 @@ class Polynomials {
     const level = this.#levelAt(depth - 1)
     const terms = coefficients.slice(1).map((coefficient, i) => {
       const power = this.#builder.dropTo(this.#power(i + 1), level)
-      return timesNumber(this.#builder, power, coefficient, scale)
+      return timesNumber(this.#builder, power, coefficient, scale, this.#angle)
     })
     return plusNumber(
       this.#builder,
       terms.reduce((sum, term) => this.#builder.add(sum, term)),
       coefficients[0],
+      this.#angle,
     )
   }
 

@@ -5,14 +5,11 @@ import { rotated, scaled } from './diagonals.ts'
 import type { TransformRotations } from './shape.ts'
 import type { TransformFactor } from './transform.ts'
 
-/**
- * Baby steps of a factor: about as many as giant steps, but more where they share one decomposition. A power
- * of two, so that both transforms use the same keys.
- */
-function babiesOf({ shifts }: TransformFactor, { babySteps }: TransformRotations): number {
+/** Baby steps of a factor: a power of two, so that both transforms use the same keys. */
+function babiesOf({ shifts }: TransformFactor, { babiesForGiant = 1 }: TransformRotations): number {
   const count = 2 ** Math.ceil(Math.log2(shifts.at(-1)! + 1))
   const root = 2 ** Math.ceil(Math.log2(count) / 2)
-  return babySteps === 'direct' ? 2 * root : root
+  return babiesForGiant * root
 }
 
 /** The value rotated by `baby` steps, of fewer than `babies`, of `unit` slots. */

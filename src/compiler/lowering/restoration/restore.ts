@@ -1,6 +1,7 @@
 import type { ValueId } from '../../../circuit/types.ts'
 import { roundingNoise } from '../../../he-ops/noise.ts'
 import type { CircuitBuilder } from '../builder/circuit-builder.ts'
+import { sumOfCopies } from './copies.ts'
 import { cosineRange, lowerSine } from './cosine.ts'
 import { lowerFactor } from './factor.ts'
 import {
@@ -42,6 +43,9 @@ const LIFTED_BITS = 38
 const rescaledBy = (builder: CircuitBuilder, value: ValueId, factor: number): ValueId =>
   timesNumber(builder, value, factor, builder.type(value).scale / factor)
 
+/** The ring of a builder's ciphertexts. Images whose levels are restored share no ciphertexts. */
+export const ringOf = ({ chain: { slots }, copies }: CircuitBuilder): number => 2 * slots * copies
+
 /** The factors of both transforms. */
 interface Transforms {
   readonly down: readonly TransformFactor[]
@@ -69,11 +73,17 @@ export class Restorer {
    */
   restore(builder: CircuitBuilder, value: ValueId, rms: number): ValueId {
     const { levels } = this.shape
-    const unit = 2 ** this.#unitBits(builder.chain.slots, rms)
+    const unit = 2 ** this.#unitBits(ringOf(builder), rms)
     const low = this.#toCoefficients(builder, builder.dropTo(value, levels.refresh), 1 / unit)
-    const raised = builder.raise(low)
+    // The slots repeat for each copy of the image, so the message has coefficients at multiples of the number
+    // of copies alone. The sum over the copies removes the multiples of Q of the others.
+    const raised = sumOfCopies(builder, builder.raise(low))
     const { scale } = builder.type(raised)
-    const inMultiplesOfQ = rescaledBy(builder, raised, scale / raiseModulus(builder, this.shape))
+    const inMultiplesOfQ = rescaledBy(
+      builder,
+      raised,
+      scale / raiseModulus(builder, this.shape) / builder.copies,
+    )
     const sines = this.#sines(builder, this.#toSlots(builder, inMultiplesOfQ))
     // The sine of 2 pi m / Q is near 2 pi m / Q, which becomes m in units of the message.
     return rescaledBy(builder, sines, (unit * 2 ** RANGE_BITS) / (2 * Math.PI))
@@ -82,26 +92,25 @@ export class Restorer {
   /**
    * Variance of the error that a restoration adds to each real element.
    *
-   * @param slots of a ciphertext
    * @param rms root mean square of the elements
    */
-  errorVariance(slots: number, rms: number): number {
-    return this.#varianceAt(slots, rms, this.#unitBits(slots, rms))
+  errorVariance(ring: number, rms: number): number {
+    return this.#varianceAt(ring, rms, this.#unitBits(ring, rms))
   }
 
   /** log2 of the unit in which messages are raised, for the least error. */
-  #unitBits(slots: number, rms: number): number {
+  #unitBits(ring: number, rms: number): number {
     const choices = Array.from(
       { length: MOST_UNIT_BITS - LEAST_UNIT_BITS + 1 },
       (_, i) => LEAST_UNIT_BITS + i,
     )
-    const errors = choices.map((bits) => this.#varianceAt(slots, rms, bits))
+    const errors = choices.map((bits) => this.#varianceAt(ring, rms, bits))
     return choices[errors.indexOf(Math.min(...errors))]
   }
 
-  #varianceAt(slots: number, rms: number, unitBits: number): number {
+  #varianceAt(ring: number, rms: number, unitBits: number): number {
     const gain = 2 ** (NOISE_GAIN_BITS + RANGE_BITS - this.shape.scaleBits)
-    const noise = roundingNoise({ ring: 2 * slots }) * gain
+    const noise = roundingNoise({ ring }) * gain
     return (noise ** 2 + sineError(rms / 2 ** unitBits) ** 2) * 4 ** unitBits
   }
 
@@ -149,22 +158,32 @@ export class Restorer {
     return id
   }
 
-  /** The sines of both parts, in a slot again. */
-  #sines(builder: CircuitBuilder, joined: ValueId): ValueId {
-    const { bound } = this.shape
-    const conjugate = builder.conjugate(joined)
-    const parts = [builder.add(joined, conjugate), builder.timesI(builder.subtract(conjugate, joined))]
-    const [real, imaginary] = parts.map((part) =>
-      lowerSine(builder, plusNumber(builder, part, -1 / (4 * cosineRange(bound))), bound),
-    )
-    return builder.add(real, builder.timesI(imaginary))
+  /** The sines of all coefficients, those of a slot in one slot again. */
+  #sines(builder: CircuitBuilder, value: ValueId): ValueId {
+    const conjugate = builder.conjugate(value)
+    const real = builder.add(value, conjugate)
+    if (builder.copies > 1) return this.#sinesOfCopies(builder, real)
+    const imaginary = builder.timesI(builder.subtract(conjugate, value))
+    return builder.add(this.#sine(builder, real), builder.timesI(this.#sine(builder, imaginary)))
   }
 
-  #transformsOf({ chain }: CircuitBuilder): Transforms {
+  /** The sines where the second copy of the slots has what becomes the imaginary parts. */
+  #sinesOfCopies(builder: CircuitBuilder, value: ValueId): ValueId {
+    const apart = this.#sine(builder, value, Math.PI / 2)
+    return builder.add(apart, builder.rotateCopies(apart, 1))
+  }
+
+  /** @param angle as for `lowerSine` */
+  #sine(builder: CircuitBuilder, value: ValueId, angle = 0): ValueId {
+    const { bound } = this.shape
+    return lowerSine(builder, plusNumber(builder, value, -1 / (4 * cosineRange(bound))), bound, angle)
+  }
+
+  #transformsOf({ chain: { slots }, copies }: CircuitBuilder): Transforms {
     const { stages } = this.shape
     this.#transforms ??= {
-      down: slotsToCoefficients(chain.slots, stages),
-      up: coefficientsToSlots(chain.slots, stages),
+      down: slotsToCoefficients(slots, stages),
+      up: coefficientsToSlots(slots, stages, copies > 1 ? 'apart' : 'joined'),
     }
     return this.#transforms
   }

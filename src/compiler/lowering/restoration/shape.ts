@@ -1,5 +1,6 @@
-import type { ValueId } from '../../../circuit/types.ts'
+import type { ComplexVector, ValueId } from '../../../circuit/types.ts'
 import type { CircuitBuilder } from '../builder/circuit-builder.ts'
+import type { ConstantDraft } from '../builder/constant-pool.ts'
 import type { RotationStrategy } from '../strategy.ts'
 
 /** The rotations of every group of the transform. */
@@ -9,6 +10,11 @@ export interface TransformRotations {
    * multiple of a few steps, then the rest. More keys make fewer decompositions.
    */
   readonly babySteps: 'chain' | 'tree' | 'direct'
+  /**
+   * Baby steps for each giant step, about; 1 by default. Baby steps of one value share decompositions, giant
+   * steps do not.
+   */
+  readonly babiesForGiant?: 1 | 2
   readonly giantSteps: RotationStrategy['giantSteps']
 }
 
@@ -93,17 +99,39 @@ export function primesBetween({ chain }: CircuitBuilder, above: number, level: n
   return product
 }
 
-/** The product of a value with a number. @param scale that the result has */
-export function timesNumber(builder: CircuitBuilder, value: ValueId, factor: number, scale: number): ValueId {
-  const constant = { period: 1, gain: Math.abs(factor), exact: true, make: () => Float64Array.of(factor) }
-  return builder.dot([{ value: () => value, constant }], scale / builder.type(value).scale)!
+/**
+ * The product of a value with a number.
+ *
+ * @param scale that the result has
+ * @param angle of `numberDraft`
+ */
+export const timesNumber = (
+  builder: CircuitBuilder,
+  value: ValueId,
+  factor: number,
+  scale: number,
+  angle = 0,
+): ValueId =>
+  builder.dot(
+    [{ value: () => value, constant: numberDraft(builder, factor, angle) }],
+    scale / builder.type(value).scale,
+  )!
+
+/** A value plus a number in all slots. @param angle of `numberDraft` */
+export const plusNumber = (builder: CircuitBuilder, value: ValueId, summand: number, angle = 0): ValueId =>
+  builder.addPlain(value, numberDraft(builder, summand, angle))
+
+/** A number in all slots. With an angle, it is times exp(i angle) in the second of each two copies. */
+function numberDraft({ chain: { slots } }: CircuitBuilder, value: number, angle: number): ConstantDraft {
+  const [period, make] =
+    angle === 0 ? [1, () => Float64Array.of(value)] : [2 * slots, () => turnedAbove(slots, value, angle)]
+  return { period, gain: Math.abs(value), exact: true, make }
 }
 
-/** A value plus a number in all slots. */
-export const plusNumber = (builder: CircuitBuilder, value: ValueId, summand: number): ValueId =>
-  builder.addPlain(value, {
-    period: 1,
-    gain: Math.abs(summand),
-    exact: true,
-    make: () => Float64Array.of(summand),
-  })
+function turnedAbove(slots: number, value: number, angle: number): ComplexVector {
+  const real = new Float64Array(2 * slots).fill(value)
+  const imaginary = new Float64Array(2 * slots)
+  real.fill(value * Math.cos(angle), slots)
+  imaginary.fill(value * Math.sin(angle), slots)
+  return { real, imaginary }
+}

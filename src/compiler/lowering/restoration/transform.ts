@@ -41,20 +41,34 @@ export function slotsToCoefficients(slots: number, stages: readonly number[]): T
   })
 }
 
+/** Where coefficients-to-slots puts the coefficients c_k and c_(k + n). */
+export type Parts =
+  /** As the real and the imaginary part of a slot. */
+  | 'joined'
+  /** As the real parts of slots in two copies of n slots. What is in the imaginary parts is of no use. */
+  | 'apart'
+
 /**
  * The factors of coefficients-to-slots, the inverse: from the slots of a polynomial to its coefficients in
  * bit-reversed order.
  *
  * @param stages as for `slotsToCoefficients`; the groups are applied in the opposite order
+ * @param parts apart only where the polynomial's slots repeat
  */
-export function coefficientsToSlots(slots: number, stages: readonly number[]): TransformFactor[] {
+export function coefficientsToSlots(
+  slots: number,
+  stages: readonly number[],
+  parts: Parts = 'joined',
+): TransformFactor[] {
   // The last groups have the small units. Each wants its input rotated so far that its shifts are positive.
   let after = 0
   const factors = grouped(slots, stages, inverseStage).map((group) => {
     const before = group.isWhole ? 0 : -reachOf(group, -after)
     const factor = turnedGroup(group, before, after)
+    // The other factors work within blocks of slots, so the first one can take the parts apart.
+    const chosen = group.isWhole && parts === 'apart' ? factorApart(factor, slots, after) : factor
     after = before
-    return factor
+    return chosen
   })
   return factors.reverse()
 }
@@ -97,6 +111,38 @@ function turnedGroup(
       return made
     },
   }
+}
+
+/**
+ * A factor whose second copy of the slots is multiplied by -i, so that imaginary parts become real ones.
+ *
+ * @param turn rotation of the factor's output
+ */
+function factorApart(factor: TransformFactor, slots: number, turn: number): TransformFactor {
+  let made: DiagonalMap | undefined
+  return {
+    ...factor,
+    period: 2 * slots,
+    map() {
+      made ??= timesMinusIAbove(factor.map(), slots, turn)
+      return made
+    },
+  }
+}
+
+/** The map whose output is multiplied by -i in the second of two copies of the slots. */
+function timesMinusIAbove(map: DiagonalMap, slots: number, turn: number): DiagonalMap {
+  const isAbove = (s: number): boolean => modulo(s + turn, 2 * slots) >= slots
+  const diagonals = new Map<number, ComplexVector>()
+  for (const [shift, { real, imaginary }] of map.diagonals) {
+    const at = (s: number): number => s % map.period
+    const length = { length: 2 * slots }
+    diagonals.set(shift, {
+      real: Float64Array.from(length, (_, s) => (isAbove(s) ? imaginary[at(s)] : real[at(s)])),
+      imaginary: Float64Array.from(length, (_, s) => (isAbove(s) ? -real[at(s)] : imaginary[at(s)])),
+    })
+  }
+  return { slots, period: 2 * slots, diagonals }
 }
 
 /** @param stageOf the map of the stage of butterflies between elements `half` apart */

@@ -64,9 +64,10 @@ const NO_FIXED_PRIMES: FixedPrimes = { high: [], low: [], lowFrom: 0 }
  * so all scales of the circuit equal those of the draft.
  */
 export class DraftChain implements BuilderChain {
-  /** Slots of one image. */
+  /** Slots of one copy of one image. */
   readonly slots: number
   readonly batch: number
+  readonly copies: number
   /** The primes by level. A level without a chosen prime has an upper bound of its size. */
   readonly primes: bigint[]
   readonly topLevel = DRAFT_LEVELS
@@ -82,9 +83,10 @@ export class DraftChain implements BuilderChain {
   #chosen = 0
   #exhausted = false
 
-  constructor(ring: number, sizes: PrimeSizes, batch = 1, fixed = NO_FIXED_PRIMES) {
-    this.slots = imageSlots(ring, batch)
+  constructor(ring: number, sizes: PrimeSizes, batch = 1, fixed = NO_FIXED_PRIMES, copies = 1) {
+    this.slots = imageSlots(ring, batch, copies)
     this.batch = batch
+    this.copies = copies
     this.#ring = ring
     this.#placeholder = 1n << BigInt(sizes.most)
     this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(this.#placeholder)

@@ -6,8 +6,12 @@ import type { RefreshChoice } from '../../choices.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { answerSlots, nextPowerOfTwo } from '../../packing/choose.ts'
 
-/** Slots of each image of a batch in a ciphertext of a ring. */
-export const imageSlots = (ring: number, batch: number): number => ring / 2 / batch
+/**
+ * Slots of each image of a batch in a ciphertext of a ring.
+ *
+ * @param copies of each image; the slots are those of one copy
+ */
+export const imageSlots = (ring: number, batch: number, copies = 1): number => ring / 2 / batch / copies
 
 /** The largest ring that plans consider where nobody names rings and the server restores no levels. */
 const LARGEST_USUAL_RING = 32768
@@ -50,8 +54,8 @@ export function ringsFor(
   return fitting
 }
 
-/** Slots that one image needs: the positions of the largest map, or a period of its logits. */
-function slotsNeeded(graph: Graph): number {
+/** Slots that one image needs at least: the positions of the largest map, or a period of its logits. */
+export function slotsNeeded(graph: Graph): number {
   const [, height, width] = inputShape(graph)
   const [classes] = graph.nodes[graph.output].shape
   return Math.max(nextPowerOfTwo(height * width), answerSlots(classes))

@@ -14,7 +14,9 @@ export interface LoweringPlan {
   readonly ring: number
   /** Images that share the ciphertexts. */
   readonly batch: number
-  /** Layout of the input, in the slots of one image. */
+  /** Copies of the image in its slots; 1 by default. */
+  readonly copies?: number
+  /** Layout of the input, in the slots of one copy of one image. */
   readonly layout: Layout
   /** Sizes of the primes, in bits. */
   readonly sizes: PrimeSizes
@@ -37,6 +39,17 @@ export interface Segment {
   readonly primeBits: number
   /** Present where the server restores levels; the client refreshes values otherwise. */
   readonly restoration?: RestorationPlan
+}
+
+/** Segments for plans whose ciphertexts have the same slots. */
+export interface SegmentSpace {
+  readonly ring: number
+  /** Copies of the image in its slots. */
+  readonly copies: number
+  /** Those with most levels first. */
+  readonly segments: readonly Segment[]
+  /** Segments like one of `segments` that are tried where it is among the best; none by default. */
+  variantsOf?(segment: Segment): Segment[]
 }
 
 /** The refreshes or restorations of a candidate. */

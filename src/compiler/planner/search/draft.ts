@@ -59,13 +59,31 @@ export const logitBits = (scale: number): number => Math.ceil(Math.log2(scale)) 
  *
  * @returns at least one candidate, unless the ring has too few primes of the sizes
  */
-export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
-  const { ring, batch, sizes, policy, target, segment } = plan
+export const candidatesOf = (graph: Graph, plan: LoweringPlan): Candidate[] =>
+  drafted(graph, plan, (draft, special) => ({
+    ...costed(plan, draft, special),
+    graph,
+    precisionBits: precisionBits(graph, plan, draft, special),
+  }))
+
+/**
+ * The figures of candidates but for their precision, most of which takes longer to estimate than the others.
+ */
+export const costsOf = (graph: Graph, plan: LoweringPlan): CostedDraft[] =>
+  drafted(graph, plan, (draft, special) => costed(plan, draft, special))
+
+/** @param figuresOf is called for every number of special primes that fits */
+function drafted<T>(
+  graph: Graph,
+  plan: LoweringPlan,
+  figuresOf: (draft: Draft, special: readonly bigint[] | undefined) => T,
+): T[] {
+  const { ring, batch, copies, sizes, policy, target, segment } = plan
   const levelBits = Math.min(sizes.most, segment?.primeBits ?? sizes.most)
   const levels = segment?.restoration && draftLevels(segment, segment.restoration)
   const fixed = levels && restorationPrimes(ring, segment!.restoration!, levels.raise, sizes)
   if (levels !== undefined && fixed === undefined) return []
-  const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch, fixed)
+  const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch, fixed, copies)
   const builder = new CircuitBuilder(draftChain, policy, 'draft')
   const { value, level, cuts } = lowerDraft(graph, plan, builder)
   const neededBits = logitBits(builder.type(value).scale)
@@ -99,9 +117,10 @@ export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
   const secure = specialPrimeChoices(chain, left, sizes, most).filter(
     (specialPrimes) => ephemeralExcess(chain, { primes, specialPrimes }) <= 0,
   )
+  const draft = { chain, body, refresh }
   return secure.length > 0
-    ? secure.map((special) => candidate(graph, plan, chain, body, special, refresh))
-    : [candidate(graph, plan, chain, body, undefined, refresh)]
+    ? secure.map((special) => figuresOf(draft, special))
+    : [figuresOf(draft, undefined)]
 }
 
 /**
@@ -184,22 +203,30 @@ type Body = NoisyBody &
     readonly basis: ExtendedBasis
   }
 
-function candidate(
-  graph: Graph,
+/** A drafted circuit. */
+interface Draft {
+  readonly chain: PlannedChain
+  readonly body: Body
+  readonly refresh: PlannedRefresh | undefined
+}
+
+/** A candidate without the figures that its noise decides. */
+export type CostedDraft = Omit<Candidate, 'graph' | 'precisionBits'>
+
+/** A candidate beyond the budget gets one special prime, so that its excess bits can be reported. */
+const specialPrimesOf = ({ sizes }: LoweringPlan, special: readonly bigint[] | undefined) =>
+  special ?? [1n << BigInt(sizes.most)]
+
+function costed(
   plan: LoweringPlan,
-  chain: PlannedChain,
-  body: Body,
+  { chain, body, refresh }: Draft,
   special: readonly bigint[] | undefined,
-  refresh: PlannedRefresh | undefined,
-): Candidate {
-  const { ring, layout, segment, sizes, target, link = LOCAL_LINK } = plan
+): CostedDraft {
+  const { ring, layout, segment, target, link = LOCAL_LINK } = plan
   const restoration = segment?.restoration
   const { ops, counts, result, basis } = body
   const primes = dataPrimes(chain)
-  // A candidate beyond the budget gets one special prime, so that its excess bits can be reported.
-  const specialPrimes = special ?? [1n << BigInt(sizes.most)]
-  const noise = logitNoise(body, { ring, primes, specialPrimes })
-  const deviation = logitDeviation(graph)
+  const specialPrimes = specialPrimesOf(plan, special)
   const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
     { cuts: restoration ? 0 : (refresh?.cuts.size ?? 0), ciphertexts: refresh?.ciphertexts ?? 0 },
@@ -207,7 +234,6 @@ function candidate(
     link,
   )
   return {
-    graph,
     plan,
     chain,
     special,
@@ -218,7 +244,6 @@ function candidate(
     groups: interleaveGroups(body, seconds),
     keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
-    precisionBits: precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation),
     keysFit: keysFit(chain, { primes, specialPrimes }, ops),
     excessBits: Math.ceil(
       Math.max(
@@ -227,6 +252,22 @@ function candidate(
       ),
     ),
   }
+}
+
+function precisionBits(
+  graph: Graph,
+  plan: LoweringPlan,
+  { chain, body }: Draft,
+  special: readonly bigint[] | undefined,
+): number {
+  const parameters = {
+    ring: plan.ring,
+    primes: dataPrimes(chain),
+    specialPrimes: specialPrimesOf(plan, special),
+  }
+  const deviation = logitDeviation(graph)
+  const noise = logitNoise(body, parameters)
+  return precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation)
 }
 
 /** Bits by which the modulus of the ephemeral secret's key exceeds its limit. */

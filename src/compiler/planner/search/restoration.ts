@@ -38,26 +38,12 @@ export function restorationLevels(
 }
 
 /**
- * Stages of the transform in groups of nearly equal size. The last group, whose diagonals are the longest,
- * has the fewest.
+ * Stages of the transform in groups of nearly equal size. The last group, which has half as many diagonals
+ * for its stages as the others, has the most.
  */
 export function groupsOfStages(slots: number, groups: number): number[] {
   const stages = Math.log2(slots)
-  return Array.from({ length: groups }, (_, i) => Math.floor((stages + groups - 1 - i) / groups))
-}
-
-/**
- * The number of groups of the transform in a chain of these levels.
- *
- * @returns undefined where `restorationLevels` makes no such levels
- */
-export function groupsBetween({
-  raise,
-  network,
-  top,
-}: Omit<RestorationLevels, 'refresh'>): number | undefined {
-  const groups = (top - network - highPrimes(0)) / (highPrimes(1) - highPrimes(0))
-  return Number.isInteger(groups) && groups > 0 && raise + lowPrimes(groups) < network ? groups : undefined
+  return Array.from({ length: groups }, (_, i) => Math.floor((stages + i) / groups))
 }
 
 /** Restores values by a plan in a chain of these levels. */

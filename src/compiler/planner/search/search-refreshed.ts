@@ -8,8 +8,15 @@ import { insertRepacks } from '../../passes/insert-repacks.ts'
 import { narrowFirst } from '../../passes/narrow-first.ts'
 import { logitDeviation } from '../modulus/precision.ts'
 import { imageSlots } from '../modulus/rings.ts'
-import { type Candidate, type FittingCandidate, isWithinBudget, type Segment } from './candidate.ts'
-import { candidatesOf } from './draft.ts'
+import {
+  type Candidate,
+  type FittingCandidate,
+  isWithinBudget,
+  type LoweringPlan,
+  type Segment,
+  type SegmentSpace,
+} from './candidate.ts'
+import { candidatesOf, costsOf } from './draft.ts'
 import { chooseStrategies } from './group-strategies.ts'
 import { imprecise, keysTooLarge } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
@@ -33,6 +40,8 @@ const OUT_OF_REACH_BITS = 1
 const FINE_WATERLINES = [-0.5, 0, 0.5]
 const FINE_MARGINS = [-0.75, -0.5, -0.25, 0]
 
+/** Number of segments whose variants are tried. */
+const VARIED_SEGMENTS = 5
 /** Number of segments for which scales are varied, from the best at usual scales on. */
 const BEST_SEGMENTS = 2
 /**
@@ -47,30 +56,29 @@ const WORTH_REFINING = 1.25
 /** Number of segments of a ring's first drafts. */
 const PROBES = 4
 
-/** The segments to try in a ring; none where the ring cannot hold any. */
-export type SegmentsOf = (ring: number, request: PlanRequest) => Segment[]
+/** The segments to try in a ring. */
+export type SpacesOf = (graph: Graph, ring: number, request: PlanRequest) => SegmentSpace[]
 
 /**
  * Drafts circuits with refreshes for combinations of ring, segment between two refreshes, waterline and
  * weight precision. Rings whose first draft is far from the best are skipped.
  *
- * @param segmentsOf those between two refreshes by the client, by default
+ * @param spacesOf segments between two refreshes by the client, by default
  * @returns the candidates that fit the security table and the precision, the best for the objective first
  * @throws DEPTH_EXCEEDED when no candidate fits
  */
 export function searchRefreshed(
   graph: Graph,
   request: PlanRequest,
-  segmentsOf: SegmentsOf = segmentsWithin,
+  spacesOf: SpacesOf = refreshedSpaces,
 ): FittingCandidate[] {
-  const rings: RefreshedSearch[] = []
-  for (const ring of request.rings) {
-    const segments = segmentsOf(ring, request)
-    if (segments.length === 0) continue
-    const worthTrying = WORTH_TRYING * Math.min(...rings.map(({ firstCost }) => firstCost))
-    rings.push(new RefreshedSearch(graph, ring, request, segments, worthTrying))
+  const searches: RefreshedSearch[] = []
+  const spaces = request.rings.flatMap((ring) => spacesOf(graph, ring, request))
+  for (const space of spaces.filter(({ segments }) => segments.length > 0)) {
+    const worthTrying = WORTH_TRYING * Math.min(...searches.map(({ firstCost }) => firstCost))
+    searches.push(new RefreshedSearch(graph, space, request, worthTrying))
   }
-  const ranked = byCost(rings, (search) => search.firstCost)
+  const ranked = byCost(searches, (search) => search.firstCost)
   const candidates: Candidate[] = []
   for (const search of ranked) {
     const precise = candidates.filter((candidate) => isPrecise(candidate, request))
@@ -108,10 +116,10 @@ const FIRST = everywhere(CHAINS)
 
 type Scales = { readonly waterline: number; readonly margin: number }
 
-/** The search within one ring. The constructor makes the first drafts. */
+/** The search within one ring and number of copies. The constructor makes the first drafts. */
 class RefreshedSearch {
   readonly #graph: Graph
-  readonly #ring: number
+  readonly #space: SegmentSpace
   readonly #request: PlanRequest
   readonly #layout: Layout
   /** Scales of the first drafts. */
@@ -119,31 +127,24 @@ class RefreshedSearch {
   readonly #scalesOf = new Map<ScalePolicy, Scales>()
   /** Candidates of the drafts so far, by segment and scales, for each choice of strategies. */
   readonly #drafted = new Map<Strategies, Map<string, readonly Candidate[]>>()
-  readonly #segments: readonly Segment[]
+  readonly #numbers = new Map<Segment, number>()
   /** The segment of the best first draft. */
   readonly #first: Segment
   /** Cost of the best first draft; infinite when there is none. */
   readonly firstCost: number
 
-  /** @param worthTrying cost above which the ring will not be tried */
-  constructor(
-    graph: Graph,
-    ring: number,
-    request: PlanRequest,
-    segments: readonly Segment[],
-    worthTrying: number,
-  ) {
-    const slots = imageSlots(ring, request.batch)
+  /** @param worthTrying cost above which the space will not be tried */
+  constructor(graph: Graph, space: SegmentSpace, request: PlanRequest, worthTrying: number) {
+    const slots = imageSlots(space.ring, request.batch, space.copies)
     this.#graph = narrowFirst(insertRepacks(graph, slots))
-    this.#ring = ring
+    this.#space = space
     this.#request = request
     this.#layout = inputLayout(graph, slots)
-    this.#segments = segments
-    const probes = spread(this.#segments, PROBES)
+    const probes = spread(space.segments, PROBES)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(probes, worthTrying) }
     const firstCost = (segment: Segment): number => this.#costAt(segment, this.#usual, FIRST)
     const areTooDeep = probes.every((segment) => firstCost(segment) === Infinity)
-    this.#first = byCost(areTooDeep ? this.#segments : probes, firstCost)[0]
+    this.#first = byCost(areTooDeep ? space.segments : probes, firstCost)[0]
     this.firstCost = firstCost(this.#first)
   }
 
@@ -164,15 +165,35 @@ class RefreshedSearch {
     if (this.#costAt(this.#first, this.#usual, strategies) > WORTH_REFINING * bestCost) return []
     const found: Candidate[] = []
     let preciseSegments = 0
-    for (const segment of byCost(this.#segments, (segment) =>
-      this.#costAt(segment, this.#usual, strategies),
-    )) {
+    for (const segment of this.#ranked(strategies)) {
       const candidates = this.#waterlines(segment, strategies)
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#request))) preciseSegments++
       if (preciseSegments === BEST_SEGMENTS) break
     }
     return [...found, ...this.#refined(found, strategies)]
+  }
+
+  /** The segments and the variants of the best ones, by their costs. */
+  #ranked(strategies: Strategies): Segment[] {
+    const { segments, variantsOf } = this.#space
+    const costs = new Map<Segment, number>()
+    const ranked = (some: readonly Segment[]): Segment[] => {
+      for (const segment of some) {
+        if (!costs.has(segment)) costs.set(segment, this.#cheapCost(segment, strategies))
+      }
+      return byCost(some, (segment) => costs.get(segment)!)
+    }
+    const own = ranked(segments)
+    if (variantsOf === undefined) return own
+    return ranked([...own, ...own.slice(0, VARIED_SEGMENTS).flatMap(variantsOf)])
+  }
+
+  /** As `#costAt` at usual scales, from a draft without its noise. */
+  #cheapCost(segment: Segment, strategies: Strategies): number {
+    const drafts = this.#attempted(() => costsOf(this.#graph, this.#planOf(segment, this.#usual, strategies)))
+    const fitting = drafts.filter((draft) => draft.special !== undefined && draft.keysFit)
+    return Math.min(...fitting.map((draft) => costOf(this.#request.objective, draft)))
   }
 
   #allDrafted(): Candidate[] {
@@ -271,35 +292,50 @@ class RefreshedSearch {
   #draft(segment: Segment, scales: Scales, strategies: Strategies): readonly Candidate[] {
     const drafted = this.#drafted.get(strategies) ?? new Map<string, readonly Candidate[]>()
     this.#drafted.set(strategies, drafted)
-    const key = [this.#segments.indexOf(segment), scales.waterline, scales.margin].join()
+    const key = [this.#numberOf(segment), scales.waterline, scales.margin].join()
     const candidates = drafted.get(key) ?? this.#newDraft(segment, scales, strategies)
     drafted.set(key, candidates)
     return candidates
   }
 
-  /** Drafts circuits. There are no candidates when the segment is too short for a layer. */
-  #newDraft(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
+  #numberOf(segment: Segment): number {
+    const number = this.#numbers.get(segment) ?? this.#numbers.size
+    this.#numbers.set(segment, number)
+    return number
+  }
+
+  #newDraft(segment: Segment, scales: Scales, strategies: Strategies): Candidate[] {
+    return this.#attempted(() => candidatesOf(this.#graph, this.#planOf(segment, scales, strategies)))
+  }
+
+  /** Drafts circuits. There are none when the segment is too short for a layer. */
+  #attempted<T>(draft: () => T[]): T[] {
+    try {
+      return draft()
+    } catch (error) {
+      if (error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED') return []
+      throw error
+    }
+  }
+
+  #planOf(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): LoweringPlan {
     const { target, precisionBits, maxPrimeBits, link, batch } = this.#request
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: segment.primeBits - 2, waterline, margin }
     const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
     this.#scalesOf.set(policy, { waterline, margin })
-    try {
-      return candidatesOf(this.#graph, {
-        ring: this.#ring,
-        batch,
-        layout: this.#layout,
-        sizes,
-        policy,
-        strategies,
-        target,
-        precisionBits,
-        segment,
-        link,
-      })
-    } catch (error) {
-      if (error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED') return []
-      throw error
+    return {
+      ring: this.#space.ring,
+      copies: this.#space.copies,
+      batch,
+      layout: this.#layout,
+      sizes,
+      policy,
+      strategies,
+      target,
+      precisionBits,
+      segment,
+      link,
     }
   }
 }
@@ -335,6 +371,11 @@ function firstPrecise(start: number, outcomeOf: (margin: number) => Outcome): nu
  * worth it.
  */
 const MOST_BITS_LESS = 4
+
+/** The segments of a ring for refreshes by the client. Copies of the image would gain nothing. */
+const refreshedSpaces: SpacesOf = (_graph, ring, request) => [
+  { ring, copies: 1, segments: segmentsWithin(ring, request) },
+]
 
 /**
  * The segments that fit the modulus beside the refresh level and each number of special primes: as many

@@ -1,10 +1,12 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { Graph } from '../../graph/graph.ts'
+import type { TransformRotations } from '../../lowering/restoration/shape.ts'
 import type { FittingCandidate, Segment } from './candidate.ts'
+import { copiesWorthTrying } from './copies.ts'
 import { raises } from './restorable.ts'
 import { groupsOfStages, type RestorationPlan, restorationBits } from './restoration.ts'
 import type { PlanRequest } from './search.ts'
-import { searchRefreshed } from './search-refreshed.ts'
+import { type SpacesOf, searchRefreshed } from './search-refreshed.ts'
 
 /** Sizes of the network's primes between two restorations. */
 const PRIME_BITS = [28, 30]
@@ -32,13 +34,22 @@ const SCALE_BITS: Readonly<Record<number, number>> = { 32768: 46, 65536: 48 }
  * @throws DEPTH_EXCEEDED when no candidate fits
  */
 export const searchRestored = (graph: Graph, request: PlanRequest): FittingCandidate[] =>
-  searchRefreshed(graph, request, restoredSegments)
+  searchRefreshed(graph, request, restoredSpaces)
+
+const restoredSpaces: SpacesOf = (graph, ring, request) =>
+  raises(ring)
+    ? copiesWorthTrying(graph, ring).map((copies) => ({
+        ring,
+        copies,
+        segments: restoredSegments(ring, copies, request),
+        variantsOf: withOtherRotations,
+      }))
+    : []
 
 /** The segments between two restorations that fit a ring's modulus, those with most levels first. */
-function restoredSegments(ring: number, { target, maxPrimeBits }: PlanRequest): Segment[] {
-  if (!raises(ring)) return []
+function restoredSegments(ring: number, copies: number, { target, maxPrimeBits }: PlanRequest): Segment[] {
   const most = Math.min(target.primeSizes.most, maxPrimeBits)
-  const segments = restorationPlans(ring).flatMap((restoration) => {
+  const segments = restorationPlans(ring, copies).flatMap((restoration) => {
     const room = MAX_LOG_QP[ring] - restorationBits(restoration) - LEAST_SPECIAL_PRIMES * most
     return PRIME_BITS.filter((bits) => bits <= most).flatMap((primeBits) =>
       LEVELS.filter((levels) => levels * primeBits <= room).map((levels) => ({
@@ -51,14 +62,23 @@ function restoredSegments(ring: number, { target, maxPrimeBits }: PlanRequest): 
   return segments.sort((a, b) => b.levels - a.levels)
 }
 
-function restorationPlans(ring: number): RestorationPlan[] {
-  return GROUPS.flatMap((groups) =>
-    (['chain', 'tree', 'direct'] as const).map((babySteps) => ({
-      stages: groupsOfStages(ring / 2, groups),
-      rotations: { babySteps, giantSteps: 'horner' as const },
-      scaleBits: SCALE_BITS[ring],
-      lowBits: LOW_BITS,
-      raiseBits: RAISE_BITS,
-    })),
-  )
+/** The rotations of the transforms with which segments are compared, and others. */
+const ROTATIONS: TransformRotations = { babySteps: 'tree', giantSteps: 'horner' }
+const OTHER_ROTATIONS: readonly TransformRotations[] = [
+  { babySteps: 'chain', giantSteps: 'horner' },
+  { babySteps: 'tree', babiesForGiant: 2, giantSteps: 'horner' },
+  { babySteps: 'direct', babiesForGiant: 2, giantSteps: 'horner' },
+]
+
+const withOtherRotations = (segment: Segment): Segment[] =>
+  OTHER_ROTATIONS.map((rotations) => ({ ...segment, restoration: { ...segment.restoration!, rotations } }))
+
+function restorationPlans(ring: number, copies: number): RestorationPlan[] {
+  return GROUPS.map((groups) => ({
+    stages: groupsOfStages(ring / 2 / copies, groups),
+    rotations: ROTATIONS,
+    scaleBits: SCALE_BITS[ring],
+    lowBits: LOW_BITS,
+    raiseBits: RAISE_BITS,
+  }))
 }

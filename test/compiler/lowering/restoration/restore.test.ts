@@ -5,6 +5,7 @@ import {
   errorOf,
   message,
   type RestorationChoices,
+  repeated,
   restorationCircuit,
   restorationParameters,
   restoredInClear,
@@ -19,19 +20,23 @@ const CASES: readonly (readonly [ring: number, choices: RestorationChoices])[] =
   [1024, { stages: [5, 4], rotations: DIRECT }],
   [1024, { stages: [5, 4], rotations: { babySteps: 'tree', giantSteps: 'horner' } }],
   [2048, { stages: [3, 3, 2, 2] }],
+  [1024, { stages: [4, 4], copies: 2 }],
+  [2048, { stages: [3, 3, 2], copies: 4 }],
+  [2048, { stages: [4, 3], rotations: DIRECT, copies: 8 }],
 ]
 
 for (const [ring, choices] of CASES) {
+  const { stages, copies = 1 } = choices
   t.test(
-    `ring ${ring}, stages ${choices.stages.join(' ')}: a value comes back at the network's level`,
+    `ring ${ring}, stages ${stages.join(' ')}, ${copies} copies: a value comes back at the network's level`,
     async (t) => {
       const parameters = restorationParameters(ring, choices)
       const { circuit, restorer } = restorationCircuit(parameters, choices)
-      const slots = message(ring / 2)
+      const slots = repeated(message(ring / 2 / copies), copies)
       const exact = errorOf(restoredInClear(circuit, slots, 'none'), slots)
       t.ok(exact.rms < 2 ** -18.5, `rms of the sine's deviation 2^${Math.log2(exact.rms)}`)
       const noisy = errorOf(restoredInClear(circuit, slots, 'model'), slots)
-      const stated = Math.sqrt(restorer.errorVariance(ring / 2, 1))
+      const stated = Math.sqrt(restorer.errorVariance(ring, 1))
       const ratio = Math.log2(stated / noisy.rms)
       t.ok(ratio > -0.4 && ratio < 2, `the stated error is 2^${ratio} of the one with noise`)
       t.equal(circuit.output.level, restorer.shape.levels.network)
@@ -55,6 +60,13 @@ t.test('the circuit keeps all laws but those of the ring', async (t) => {
     /beyond their bound with a chance of 2\^-\d/,
     'a bound that is too small',
   )
+  for (const stages of [[3, 3, 3], [8, 0], [9]]) {
+    t.throws(
+      () => verifyCircuit({ ...circuit, raise: { bound: 13.25, stages } }),
+      /stages do not fit the slots/,
+      `${stages.join(' + ')} stages in 256 slots`,
+    )
+  }
 })
 
 t.test('rotations need two keys for each group, whichever transform', async (t) => {
@@ -69,7 +81,7 @@ t.test('messages of any expected size come back with the stated error', async (t
     const { circuit, restorer } = restorationCircuit(small, { ...SMALL, rms })
     const own = message(256, rms)
     const back = errorOf(restoredInClear(circuit, own, 'model'), own).rms
-    const stated = Math.sqrt(restorer.errorVariance(256, rms))
+    const stated = Math.sqrt(restorer.errorVariance(512, rms))
     t.ok(back < 2 * stated && back > stated / 4, `${rms}: ${back}, stated ${stated}`)
     t.ok(back < 2 ** -13.5 * rms, `a relative error of 2^${Math.log2(back / rms)}`)
   }

@@ -28,6 +28,8 @@ export interface RestorationChoices {
   readonly bound?: number
   /** Levels between two restorations; 2 by default. */
   readonly networkLevels?: number
+  /** Copies of the message in the slots; 1 by default. */
+  readonly copies?: number
 }
 
 /** One value that is restored, as a circuit. */
@@ -73,12 +75,14 @@ export function restorationCircuit(
   parameters: CkksParameters,
   choices: RestorationChoices,
 ): RestorationCircuit {
-  const { stages, rotations = ROTATIONS, rms = 1, scaleBits = 46, bound = 13 } = choices
+  const { stages, rotations = ROTATIONS, rms = 1, scaleBits = 46, bound = 13, copies = 1 } = choices
   const plan = { stages, rotations, scaleBits, lowBits: 27, raiseBits: 46 }
   const levels = restorationLevels(plan, parameters.raiseLevel!, choices.networkLevels ?? NETWORK_LEVELS)
   const restorer = new Restorer({ ...plan, bound, levels })
   const policy = { waterline: WATERLINE, step: 20, rounding: 10, input: WATERLINE }
-  const builder = new CircuitBuilder({ ...parameters, inputLevel: levels.network }, policy, 'circuit')
+  const slots = parameters.slots / copies
+  const chain = { ...parameters, slots, copies, inputLevel: levels.network }
+  const builder = new CircuitBuilder(chain, policy, 'circuit')
   builder.layer({ name: 'restored', kind: 'test', shape: [1, 1, 1], slotsUsed: 1, interleave: 1 })
   const result = builder.within({} as Node, () => restorer.restore(builder, builder.input(0), rms))
   const base = smallCircuit()
@@ -107,6 +111,13 @@ export function message(slots: number, deviation = 1): ComplexVector {
   const gaussian = seededGaussian(9)
   const part = () => Float64Array.from({ length: slots }, () => deviation * gaussian())
   return { real: part(), imaginary: part() }
+}
+
+/** The slots of a message and of its further copies. */
+export function repeated({ real, imaginary }: ComplexVector, copies: number): ComplexVector {
+  const times = (part: Float64Array) =>
+    Float64Array.from({ length: copies * part.length }, (_, s) => part[s % part.length])
+  return { real: times(real), imaginary: times(imaginary) }
 }
 
 /** The circuit's result on the clear backend. */

@@ -68,6 +68,25 @@ for (const [slots, stages] of CASES) {
   })
 }
 
+/** A value whose slots repeat. */
+const repeatedTwice = ({ real, imaginary }: ComplexVector): ComplexVector => ({
+  real: Float64Array.of(...real, ...real),
+  imaginary: Float64Array.of(...imaginary, ...imaginary),
+})
+
+for (const [slots, stages] of CASES) {
+  t.test(`${slots} slots in groups of ${stages.join(', ')} stages, with parts apart`, async (t) => {
+    const x = message(slots)
+    const encoded = repeatedTwice(slotsOfReversed(x))
+    const { real } = coefficientsToSlots(slots, stages, 'apart').reduce(applied, encoded)
+    const expected = Float64Array.of(...x.real, ...x.imaginary)
+    t.ok(
+      expected.every((value, s) => Math.abs(value - real[s]) < 1e-12),
+      'the real parts, then the imaginary parts',
+    )
+  })
+}
+
 t.test('a group has twice its radix of diagonals, less one; the last one has its radix', async (t) => {
   const counts = slotsToCoefficients(512, [4, 3, 2]).map(({ shifts }) => shifts.length)
   t.strictSame(counts, [31, 15, 4])
