@@ -78,6 +78,8 @@ export interface Candidate {
   readonly refreshSeconds: number
   readonly refreshBytes: number
   readonly keyBytes: number
+  /** Bytes of an engine's memory for the keys where the server restores levels; 0 for other plans. */
+  readonly keyMemory: number
   /** Whether the keys leave room for weights and values in an engine's memory. */
   readonly keysFit: boolean
   readonly queryBytes: number

@@ -43,8 +43,11 @@ import {
  */
 const MOST_SPECIAL_PRIMES = 14
 
-/** Largest share of an engine's memory that keys may take; weights and values take the rest. */
-const MOST_KEY_SHARE = 0.48
+/**
+ * Largest share of an engine's memory that keys may take in each ring, for most networks; weights, the
+ * transforms' constants and values take the rest. The circuit's own memory is checked when it is made.
+ */
+const MOST_KEY_SHARE: Readonly<Record<number, number>> = { 32768: 0.6, 65536: 0.46 }
 
 /** Bits by which the product of the base primes lies below the sum of their sizes. */
 const BASE_LACK_BITS = 1
@@ -124,14 +127,15 @@ function drafted<T>(
 }
 
 /**
- * Whether the keys of a draft leave room in an engine's memory. Chains with restorations are long, so that
- * keys take most of the memory. Keys of other plans are not counted here.
+ * Bytes of an engine's memory for the keys of a draft with restorations. Their chains are long, so that keys
+ * take most of the memory. Those of other plans are not counted.
  */
-function keysFit(chain: PlannedChain, parameters: KeySwitchingChain, ops: readonly Op[]): boolean {
-  if (chain.raiseLevel === undefined) return true
-  const bytes = keyMemory({ ...chain, ...parameters }, keyLevels(chain, { ops }))
-  return bytes <= MOST_KEY_SHARE * MOST_ENGINE_BYTES
-}
+const restorationKeyMemory = (
+  chain: PlannedChain,
+  parameters: KeySwitchingChain,
+  ops: readonly Op[],
+): number =>
+  chain.raiseLevel === undefined ? 0 : keyMemory({ ...chain, ...parameters }, keyLevels(chain, { ops }))
 
 /**
  * Lowers the graph. @returns the logits, the level of the last base prime, and the cuts if there are
@@ -228,6 +232,7 @@ function costed(
   const primes = dataPrimes(chain)
   const specialPrimes = specialPrimesOf(plan, special)
   const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
+  const keyMemory = restorationKeyMemory(chain, { primes, specialPrimes }, ops)
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
     { cuts: restoration ? 0 : (refresh?.cuts.size ?? 0), ciphertexts: refresh?.ciphertexts ?? 0 },
     { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },
@@ -244,7 +249,8 @@ function costed(
     groups: interleaveGroups(body, seconds),
     keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
-    keysFit: keysFit(chain, { primes, specialPrimes }, ops),
+    keyMemory,
+    keysFit: keyMemory === 0 || keyMemory <= MOST_KEY_SHARE[ring] * MOST_ENGINE_BYTES,
     excessBits: Math.ceil(
       Math.max(
         bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring],

@@ -1,7 +1,8 @@
 import { PolyVeilError } from '../../../errors/index.ts'
+import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
 import type { LoweredCircuit } from '../../lowered-circuit.ts'
 import type { FittingCandidate } from './candidate.ts'
-import { imprecise } from './no-plan.ts'
+import { imprecise, keysTooLarge } from './no-plan.ts'
 import type { Way } from './ways.ts'
 
 /** A candidate with its circuit. */
@@ -14,10 +15,18 @@ export interface Emitted {
 type Emit = (candidate: FittingCandidate) => LoweredCircuit | undefined
 
 /**
- * For each way, the best candidate whose circuit has the requested precision. A circuit can be less precise
- * than its draft, so figures are only stated of candidates that were lowered.
+ * Most memory of an engine that a circuit with restorations is planned for. The engine takes a little more
+ * than the stated memory.
+ */
+const MOST_PLANNED_BYTES = 0.98 * MOST_ENGINE_BYTES
+
+/**
+ * For each way, the best candidate whose circuit has the requested precision, and fits an engine's memory
+ * where the server restores levels. A circuit can be less precise than its draft, so figures are only stated
+ * of candidates that were lowered.
  *
  * @throws DEPTH_EXCEEDED when there is none: the error of the last way
+ * @throws TOO_LARGE when circuits with restorations are precise, and none of them fits an engine's memory
  */
 export function bestOfEach(ways: readonly Way[], precisionBits: number, emit: Emit): Emitted[] {
   const failures: PolyVeilError[] = []
@@ -36,11 +45,18 @@ export function bestOfEach(ways: readonly Way[], precisionBits: number, emit: Em
 
 function firstPrecise(candidates: Iterable<FittingCandidate>, precisionBits: number, emit: Emit): Emitted {
   let best = -Infinity
+  let mostKeys = Infinity
+  const tooLarge: FittingCandidate[] = []
   for (const candidate of candidates) {
+    if (candidate.keyMemory > mostKeys) continue
     const lowered = emit(candidate)
     const reached = lowered?.estimate.precisionBits ?? -Infinity
-    if (lowered !== undefined && reached >= precisionBits) return { candidate, lowered }
     best = Math.max(best, reached)
+    if (lowered === undefined || reached < precisionBits) continue
+    const excess = lowered.estimate.memoryBytes - MOST_PLANNED_BYTES
+    if (candidate.keyMemory === 0 || excess <= 0) return { candidate, lowered }
+    tooLarge.push(candidate)
+    mostKeys = candidate.keyMemory - excess
   }
-  throw imprecise(precisionBits, best)
+  throw tooLarge.length > 0 ? keysTooLarge(tooLarge) : imprecise(precisionBits, best)
 }

@@ -1,0 +1,73 @@
+import t from 'tap'
+import type { LoweredCircuit } from '../../../../src/compiler/lowered-circuit.ts'
+import type { FittingCandidate } from '../../../../src/compiler/planner/search/candidate.ts'
+import { bestOfEach } from '../../../../src/compiler/planner/search/emitted.ts'
+import { MOST_ENGINE_BYTES } from '../../../../src/schedule/limits.ts'
+
+/** A candidate with the memory of its keys, and the figures of its circuit. */
+interface Case {
+  readonly keyMemory: number
+  readonly memoryBytes: number
+  readonly precisionBits?: number
+}
+
+const GB = 1e9
+
+/** Candidates, the best first, and the indices of those that were lowered. */
+function lowered(cases: readonly Case[]) {
+  const candidates = cases.map(
+    ({ keyMemory }) => ({ keyMemory, keyBytes: keyMemory / 2 }) as unknown as FittingCandidate,
+  )
+  const tried: number[] = []
+  const emit = (candidate: FittingCandidate): LoweredCircuit => {
+    const index = candidates.indexOf(candidate)
+    tried.push(index)
+    const { memoryBytes, precisionBits = 9 } = cases[index]
+    return { estimate: { memoryBytes, precisionBits } } as unknown as LoweredCircuit
+  }
+  const best = (): number => candidates.indexOf(bestOfEach([() => candidates], 8, emit)[0].candidate)
+  return { best, tried }
+}
+
+t.test('the first candidate that is precise and fits an engine is taken', async (t) => {
+  const { best, tried } = lowered([
+    { keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 7.9 },
+    { keyMemory: 2 * GB, memoryBytes: 4 * GB },
+    { keyMemory: 1 * GB, memoryBytes: 3 * GB },
+  ])
+  t.equal(best(), 1)
+  t.strictSame(tried, [0, 1])
+})
+
+t.test('after a circuit that is too large, candidates with as many keys are not lowered', async (t) => {
+  const { best, tried } = lowered([
+    { keyMemory: 2.5 * GB, memoryBytes: 4.6 * GB },
+    { keyMemory: 2.4 * GB, memoryBytes: 4.5 * GB },
+    { keyMemory: 2 * GB, memoryBytes: 4.1 * GB },
+  ])
+  t.equal(best(), 2)
+  t.strictSame(tried, [0, 2])
+})
+
+t.test('the engine takes a little more than is stated', async (t) => {
+  const { best } = lowered([
+    { keyMemory: 2 * GB, memoryBytes: 0.99 * MOST_ENGINE_BYTES },
+    { keyMemory: 1 * GB, memoryBytes: 3 * GB },
+  ])
+  t.equal(best(), 1)
+})
+
+t.test('circuits without restorations are taken whatever their memory', async (t) => {
+  t.equal(lowered([{ keyMemory: 0, memoryBytes: 9 * GB }]).best(), 0)
+})
+
+t.test('where no precise circuit fits, the error names the keys', async (t) => {
+  const { best } = lowered([
+    { keyMemory: 2.5 * GB, memoryBytes: 4.6 * GB },
+    { keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 },
+  ])
+  t.throws(best, { code: 'TOO_LARGE', facts: { keyBytes: 1.25 * GB } })
+  t.throws(lowered([{ keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 }]).best, {
+    code: 'DEPTH_EXCEEDED',
+  })
+})
