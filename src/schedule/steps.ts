@@ -48,6 +48,11 @@ ORDER satisfies EveryOpKind<[...typeof ORDER, 'conjugate']>
  * once.
  */
 const WINDOW = 4096
+/**
+ * The window of circuits with raised values. These are large, and one operation keeps all threads busy. The
+ * window holds the rotations of a source, which share a decomposition.
+ */
+const WINDOW_OF_RAISED = 64
 
 /**
  * Most values whose digits are in memory together, so that these fit `DIGIT_BYTES` at the highest level: the
@@ -68,13 +73,14 @@ export function maxDigitSources(parameters: CkksParameters): number {
  */
 export function stepsOf({ ops }: Pick<Circuit, 'ops'>, maxSources: number): Step[] {
   const progress = new Progress(ops)
+  const window = ops.some(({ kind }) => kind === 'raise') ? WINDOW_OF_RAISED : WINDOW
   const result: Step[] = []
   let returned = 0
   for (const wave of wavesOf(ops)) {
     for (; returned <= wave.after; returned++) {
       result.push({ kind: 'return', ops: progress.giveBack(returned) })
     }
-    const scheduler = new Scheduler(ops, wave.ops, progress, maxSources)
+    const scheduler = new Scheduler(ops, wave.ops, progress, { maxSources, window })
     for (let step = scheduler.next(); step !== undefined; step = scheduler.next()) result.push(step)
   }
   return result
@@ -121,31 +127,37 @@ class Progress {
   }
 }
 
+/** How far steps reach. */
+interface Limits {
+  readonly maxSources: number
+  readonly window: number
+}
+
 /** Orders the operations of one wave. */
 class Scheduler {
   readonly #ops: Circuit['ops']
   readonly #own: readonly ValueId[]
   readonly #isOwn: (id: ValueId) => boolean
   readonly #progress: Progress
-  readonly #maxSources: number
+  readonly #limits: Limits
   readonly #ready = new Map<StepKind, Set<ValueId>>()
   readonly #done = new Set<ValueId>()
   #first = 0
 
-  constructor(ops: Circuit['ops'], own: readonly ValueId[], progress: Progress, maxSources: number) {
+  constructor(ops: Circuit['ops'], own: readonly ValueId[], progress: Progress, limits: Limits) {
     this.#ops = ops
     this.#own = own
     const members = new Set(own)
     this.#isOwn = (id) => members.has(id)
     this.#progress = progress
-    this.#maxSources = maxSources
+    this.#limits = limits
     for (const id of own) if (progress.isReady(id)) this.#makeReady(id)
   }
 
   next(): Step | undefined {
     while (this.#first < this.#own.length && this.#done.has(this.#own[this.#first])) this.#first++
     if (this.#first === this.#own.length) return undefined
-    return this.#nextBelow(this.#own[this.#first] + WINDOW) ?? this.#nextBelow(Infinity)
+    return this.#nextBelow(this.#own[this.#first] + this.#limits.window) ?? this.#nextBelow(Infinity)
   }
 
   #nextBelow(limit: number): Step | undefined {
@@ -164,7 +176,7 @@ class Scheduler {
   /** The first operations, as many as may have their digits in memory together. */
   #withFewDigits(kind: StepKind, ids: readonly ValueId[]): readonly ValueId[] {
     if (kind === 'rotate') return this.#fewSources(ids)
-    return kind === 'relinearise' || kind === 'raise' ? ids.slice(0, this.#maxSources) : ids
+    return kind === 'relinearise' || kind === 'raise' ? ids.slice(0, this.#limits.maxSources) : ids
   }
 
   /** The rotations of the first sources that are of one level. */
@@ -174,7 +186,7 @@ class Scheduler {
     return ids.filter((id) => {
       const op = this.#ops[id]
       if ((op.kind !== 'rotate' && op.kind !== 'conjugate') || op.level !== level) return false
-      if (!sources.has(op.source) && sources.size >= this.#maxSources) return false
+      if (!sources.has(op.source) && sources.size >= this.#limits.maxSources) return false
       sources.add(op.source)
       return true
     })

@@ -14,6 +14,7 @@ import { periodicPart } from '../../src/he-ops/encoding/decode-periodic.ts'
 import { execute } from '../../src/he-ops/executor.ts'
 import { referenceForward } from '../../src/models/index.ts'
 import { MOST_ENGINE_BYTES } from '../../src/schedule/limits.ts'
+import { maxDigitSources, stepsOf } from '../../src/schedule/steps.ts'
 import { factorWithin, stretched } from '../client/stretched.ts'
 import { casesOf, isThorough } from '../support/thorough.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
@@ -40,7 +41,7 @@ t.test('the plan: counts, parameters, memory', async (t) => {
   verifyCircuit(circuit)
   t.strictSame(
     { ring: plan.ring, raises: plan.ops.raise, refreshes: plan.ops.refresh, products: plan.ops.multiply },
-    { ring: 32768, raises: 13, refreshes: 0, products: 24 + 13 * 12 },
+    { ring: 32768, raises: 14, refreshes: 0, products: 24 + 14 * 12 },
   )
   t.equal(
     plan.ops.relinearise,
@@ -48,13 +49,25 @@ t.test('the plan: counts, parameters, memory', async (t) => {
     'products of two real slots share one relinearisation',
   )
   t.ok(parameters.raiseLevel! < input.level && input.level < parameters.topLevel, 'inputs lie between')
-  t.equal(output.level, parameters.raiseLevel, 'the answer has as few primes as the modulus that is raised')
+  t.ok(
+    output.level <= parameters.raiseLevel! + 1,
+    'the answer has few more primes than the modulus that is raised',
+  )
   t.ok(ephemeralBits(parameters, parameters.raiseLevel!) <= MAX_EPHEMERAL_LOG_QP[parameters.ring])
   const failure = raiseFailure(circuit)
   t.ok(failure <= -40 && failure > -60, `a chance of 2^${failure}`)
   t.ok(circuit.estimate.memoryBytes < MOST_ENGINE_BYTES)
   const low = ops.filter(({ kind, level }) => kind === 'rotate' && level <= input.level)
   t.ok(low.length > 1000, 'the network itself runs at low levels')
+})
+
+t.test('steps reach a few operations ahead, so that few of the large values are alive at once', async (t) => {
+  const { circuit } = micro
+  const reach = stepsOf(circuit, maxDigitSources(circuit.parameters))
+    .filter(({ ops }) => ops.length > 1)
+    .map(({ ops }) => Math.max(...ops) - Math.min(...ops))
+  t.ok(Math.max(...reach) < 64, `${Math.max(...reach)}`)
+  t.ok(Math.max(...reach) > 30, 'rotations of a value are together')
 })
 
 t.test('a client sees one shot: one query, one answer, no rounds', async (t) => {

@@ -76,9 +76,8 @@ class CutPlanner {
     const lowerAll = Array.from({ length: to - from }, (_, i) => () => this.#lowering.lowerNode(from + i))
     if (this.#attempt(lowerAll)) return
     const undo = this.#lowering.mark()
-    const read = this.#readBy(segment)
-    if (read.length > 0) {
-      this.#cut(from, read)
+    for (const tensors of this.#lowestOf(this.#readBy(segment))) {
+      this.#cut(from, tensors)
       if (this.#attempt(lowerAll)) return
       undo()
       this.#cuts.delete(from)
@@ -93,8 +92,13 @@ class CutPlanner {
     for (let id = from; id < to; id++) {
       const lowerOne = (): void => this.#lowering.lowerNode(id)
       if (this.#attempt([lowerOne])) continue
-      this.#cut(id, this.#readBy({ from: id, to: id + 1 }))
-      if (!this.#attempt([lowerOne])) throw this.#tooDeep(id)
+      const undo = this.#lowering.mark()
+      const isLowered = this.#lowestOf(this.#readBy({ from: id, to: id + 1 })).some((tensors) => {
+        undo()
+        this.#cut(id, tensors)
+        return this.#attempt([lowerOne])
+      })
+      if (!isLowered) throw this.#tooDeep(id)
     }
   }
 
@@ -129,6 +133,17 @@ class CutPlanner {
     const read = new Set<NodeId>()
     for (let id = from; id < to; id++) this.#collect(id, read)
     return [...read].filter((id) => id < from && this.#lowering.levelOf(id) < this.#builder.inputLevel)
+  }
+
+  /**
+   * The tensors of the lowest level, then those of the two lowest levels, and so on. Others may be high
+   * enough as they are.
+   */
+  #lowestOf(tensors: readonly NodeId[]): NodeId[][] {
+    const levels = new Set(tensors.map((id) => this.#lowering.levelOf(id)))
+    return [...levels]
+      .sort((a, b) => a - b)
+      .map((level) => tensors.filter((id) => this.#lowering.levelOf(id) <= level))
   }
 
   /** Adds the tensors that lowering a node reads: its operands, and for a sum those of its waiting layers. */

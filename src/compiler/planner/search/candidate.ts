@@ -29,6 +29,8 @@ export interface LoweringPlan {
   readonly segment?: Segment
   /** The link that refreshes go over. */
   readonly link?: Link
+  /** As in `PlanRequest`. */
+  readonly mostKeyMemory?: number
 }
 
 /** The modulus between two refreshes. */
@@ -80,7 +82,7 @@ export interface Candidate {
   readonly keyBytes: number
   /** Bytes of an engine's memory for the keys where the server restores levels; 0 for other plans. */
   readonly keyMemory: number
-  /** Whether the keys leave room for weights and values in an engine's memory. */
+  /** Whether the keys can be uploaded, and leave room for weights and values in an engine's memory. */
   readonly keysFit: boolean
   readonly queryBytes: number
   /** Estimated from the statistics of constants, with the flooding noise. */

@@ -43,11 +43,13 @@ import {
  */
 const MOST_SPECIAL_PRIMES = 14
 
+/** Most bytes of keys that a client uploads for a plan with restorations. */
+const MOST_UPLOADED_KEY_BYTES = 2e9
 /**
  * Largest share of an engine's memory that keys may take in each ring, for most networks; weights, the
  * transforms' constants and values take the rest. The circuit's own memory is checked when it is made.
  */
-const MOST_KEY_SHARE: Readonly<Record<number, number>> = { 32768: 0.6, 65536: 0.46 }
+const MOST_KEY_SHARE: Readonly<Record<number, number>> = { 32768: 0.62, 65536: 0.55 }
 
 /** Bits by which the product of the base primes lies below the sum of their sizes. */
 const BASE_LACK_BITS = 1
@@ -207,6 +209,10 @@ type Body = NoisyBody &
     readonly basis: ExtendedBasis
   }
 
+/** Bytes of an engine's memory that the keys of a plan with restorations may take. */
+const mostKeyMemoryOf = ({ ring, mostKeyMemory = Infinity }: LoweringPlan): number =>
+  Math.min(mostKeyMemory, MOST_KEY_SHARE[ring] * MOST_ENGINE_BYTES)
+
 /** A drafted circuit. */
 interface Draft {
   readonly chain: PlannedChain
@@ -232,6 +238,7 @@ function costed(
   const primes = dataPrimes(chain)
   const specialPrimes = specialPrimesOf(plan, special)
   const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
+  const uploaded = keyBytes(chain, specialPrimes, galoisKeyCount({ ops }))
   const keyMemory = restorationKeyMemory(chain, { primes, specialPrimes }, ops)
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
     { cuts: restoration ? 0 : (refresh?.cuts.size ?? 0), ciphertexts: refresh?.ciphertexts ?? 0 },
@@ -247,10 +254,10 @@ function costed(
     refreshBytes,
     seconds: sumSeconds(seconds, counts),
     groups: interleaveGroups(body, seconds),
-    keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
+    keyBytes: uploaded,
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
     keyMemory,
-    keysFit: keyMemory === 0 || keyMemory <= MOST_KEY_SHARE[ring] * MOST_ENGINE_BYTES,
+    keysFit: keyMemory === 0 || (keyMemory <= mostKeyMemoryOf(plan) && uploaded <= MOST_UPLOADED_KEY_BYTES),
     excessBits: Math.ceil(
       Math.max(
         bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring],

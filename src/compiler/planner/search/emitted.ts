@@ -32,7 +32,7 @@ export function bestOfEach(ways: readonly Way[], precisionBits: number, emit: Em
   const failures: PolyVeilError[] = []
   const found = ways.flatMap((way) => {
     try {
-      return [firstPrecise(way(), precisionBits, emit)]
+      return [bestOf(way, precisionBits, emit)]
     } catch (error) {
       if (!(error instanceof PolyVeilError) || error.code !== 'DEPTH_EXCEEDED') throw error
       failures.push(error)
@@ -43,12 +43,39 @@ export function bestOfEach(ways: readonly Way[], precisionBits: number, emit: Em
   return found
 }
 
-function firstPrecise(candidates: Iterable<FittingCandidate>, precisionBits: number, emit: Emit): Emitted {
+/** Number of searches of a way, each with less memory for keys than the one before. */
+const MOST_SEARCHES = 3
+
+/**
+ * @throws TOO_LARGE when no precise circuit of the last search fits an engine's memory
+ */
+function bestOf(way: Way, precisionBits: number, emit: Emit): Emitted {
+  let mostKeyMemory = Infinity
+  for (let search = 1; ; search++) {
+    const found = firstPrecise(way(mostKeyMemory), precisionBits, emit)
+    if ('lowered' in found) return found
+    if (search === MOST_SEARCHES) throw keysTooLarge(found.tooLarge)
+    mostKeyMemory = found.mostKeyMemory
+  }
+}
+
+/** Candidates whose circuits do not fit an engine's memory, and the memory for keys that would. */
+interface TooLarge {
+  readonly tooLarge: readonly FittingCandidate[]
+  readonly mostKeyMemory: number
+}
+
+/** @throws DEPTH_EXCEEDED when no circuit has the precision */
+function firstPrecise(
+  candidates: Iterable<FittingCandidate>,
+  precisionBits: number,
+  emit: Emit,
+): Emitted | TooLarge {
   let best = -Infinity
-  let mostKeys = Infinity
+  let mostKeyMemory = Infinity
   const tooLarge: FittingCandidate[] = []
   for (const candidate of candidates) {
-    if (candidate.keyMemory > mostKeys) continue
+    if (candidate.keyMemory > mostKeyMemory) continue
     const lowered = emit(candidate)
     const reached = lowered?.estimate.precisionBits ?? -Infinity
     best = Math.max(best, reached)
@@ -56,7 +83,8 @@ function firstPrecise(candidates: Iterable<FittingCandidate>, precisionBits: num
     const excess = lowered.estimate.memoryBytes - MOST_PLANNED_BYTES
     if (candidate.keyMemory === 0 || excess <= 0) return { candidate, lowered }
     tooLarge.push(candidate)
-    mostKeys = candidate.keyMemory - excess
+    mostKeyMemory = candidate.keyMemory - excess
   }
-  throw tooLarge.length > 0 ? keysTooLarge(tooLarge) : imprecise(precisionBits, best)
+  if (tooLarge.length > 0) return { tooLarge, mostKeyMemory }
+  throw imprecise(precisionBits, best)
 }

@@ -319,7 +319,7 @@ class RefreshedSearch {
   }
 
   #planOf(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): LoweringPlan {
-    const { target, precisionBits, maxPrimeBits, link, batch } = this.#request
+    const { target, precisionBits, maxPrimeBits, link, batch, mostKeyMemory } = this.#request
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: segment.primeBits - 2, waterline, margin }
     const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
@@ -336,6 +336,7 @@ class RefreshedSearch {
       precisionBits,
       segment,
       link,
+      mostKeyMemory,
     }
   }
 }

@@ -31,6 +31,8 @@ export interface PlanRequest {
   readonly link?: Link
   /** Size of the largest prime, in bits. Larger and fewer primes make fewer digits. */
   readonly maxPrimeBits: number
+  /** Bytes of an engine's memory that keys may take where the server restores levels; any by default. */
+  readonly mostKeyMemory?: number
 }
 
 /** Largest error of a draft's precision. */

@@ -25,8 +25,13 @@ function lowered(cases: readonly Case[]) {
     const { memoryBytes, precisionBits = 9 } = cases[index]
     return { estimate: { memoryBytes, precisionBits } } as unknown as LoweredCircuit
   }
-  const best = (): number => candidates.indexOf(bestOfEach([() => candidates], 8, emit)[0].candidate)
-  return { best, tried }
+  const limits: number[] = []
+  const way = (mostKeyMemory: number): FittingCandidate[] => {
+    limits.push(mostKeyMemory)
+    return candidates.filter(({ keyMemory }) => keyMemory <= mostKeyMemory)
+  }
+  const best = (): number => candidates.indexOf(bestOfEach([way], 8, emit)[0].candidate)
+  return { best, tried, limits }
 }
 
 t.test('the first candidate that is precise and fits an engine is taken', async (t) => {
@@ -61,13 +66,28 @@ t.test('circuits without restorations are taken whatever their memory', async (t
   t.equal(lowered([{ keyMemory: 0, memoryBytes: 9 * GB }]).best(), 0)
 })
 
-t.test('where no precise circuit fits, the error names the keys', async (t) => {
-  const { best } = lowered([
+t.test('where no precise circuit fits, the search goes on with less memory for keys', async (t) => {
+  const cases = [
     { keyMemory: 2.5 * GB, memoryBytes: 4.6 * GB },
     { keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 },
-  ])
-  t.throws(best, { code: 'TOO_LARGE', facts: { keyBytes: 1.25 * GB } })
-  t.throws(lowered([{ keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 }]).best, {
-    code: 'DEPTH_EXCEEDED',
+  ]
+  const imprecise = lowered(cases)
+  t.throws(imprecise.best, { code: 'DEPTH_EXCEEDED' })
+  t.strictSame(imprecise.limits, [Infinity, 2.5 * GB - (4.6 * GB - 0.98 * MOST_ENGINE_BYTES)])
+})
+
+t.test('where no search has a circuit that fits, the error names the keys', async (t) => {
+  const limits: number[] = []
+  const way = (mostKeyMemory: number): FittingCandidate[] => {
+    limits.push(mostKeyMemory)
+    const keyMemory = Math.min(mostKeyMemory, 2 * GB)
+    return [{ keyMemory, keyBytes: keyMemory / 2 } as unknown as FittingCandidate]
+  }
+  const emit = () => ({ estimate: { memoryBytes: 4.5 * GB, precisionBits: 9 } }) as unknown as LoweredCircuit
+  const excess = 4.5 * GB - 0.98 * MOST_ENGINE_BYTES
+  t.throws(() => bestOfEach([way], 8, emit), {
+    code: 'TOO_LARGE',
+    facts: { keyBytes: (2 * GB - 2 * excess) / 2 },
   })
+  t.strictSame(limits, [Infinity, 2 * GB - excess, 2 * GB - 2 * excess])
 })
