@@ -6,6 +6,7 @@ import type { ServerConfig } from './config.ts'
 import { openEmbedded } from './embedded.ts'
 import { listen } from './listen.ts'
 import { warnOfShortage } from './memory-need.ts'
+import { warnOfNeeds } from './model-needs.ts'
 import type { LeftOutFile } from './models/catalogue.ts'
 import { ModelDirectory } from './models/model-directory.ts'
 import { type OpenedApp, openApp } from './open-app.ts'
@@ -113,7 +114,8 @@ async function startWith(
   logger: Logger,
   openParts: (base: ServiceBase) => Promise<ServiceParts>,
 ): Promise<RunningProcess & Pick<OpenedApp, 'parts'>> {
-  const { leftOut } = directory.models
+  const { leftOut, versions } = directory.models
+  warnOfNeeds(versions, config, logger)
   const auditFile = config.auditLog === undefined ? undefined : AuditFile.open(config.auditLog)
   const { app, parts, management } = await openApp(config, directory, auditFile, logger, openParts)
   const managementUrl = await management?.listen().catch(async (error) => {

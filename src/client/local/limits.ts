@@ -14,6 +14,7 @@ import { DEFAULT_INFERENCE_SECONDS, DEFAULT_KEYS_SECONDS } from '../time-limit.t
 
 /** Limits on bytes that a client makes, sends and receives for one model. */
 export interface ByteLimits {
+  /** Circuits whose server restores levels have key sets of up to 2 GB. */
   readonly maxKeyBytes: number
   readonly maxQueryBytes: number
   readonly maxResponseBytes: number
@@ -34,7 +35,7 @@ export interface ClientLimits extends ByteLimits {
 }
 
 export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
-  maxKeyBytes: 2 ** 30,
+  maxKeyBytes: 2 ** 31,
   maxQueryBytes: 2 ** 28,
   maxResponseBytes: 2 ** 28,
   maxRoundBytes: 2 ** 27,
