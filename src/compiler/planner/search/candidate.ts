@@ -50,8 +50,11 @@ export interface SegmentSpace {
   readonly copies: number
   /** Those with most levels first. */
   readonly segments: readonly Segment[]
-  /** Segments like one of `segments` that are tried where it is among the best; none by default. */
-  variantsOf?(segment: Segment): Segment[]
+  /**
+   * Ways to vary a segment, which are tried one after the other with the best segments so far; none by
+   * default.
+   */
+  readonly variations?: readonly ((segment: Segment) => Segment[])[]
 }
 
 /** The refreshes or restorations of a candidate. */

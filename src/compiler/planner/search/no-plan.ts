@@ -35,7 +35,9 @@ export function imprecise(precisionBits: number, reached: number): PolyVeilError
   )
 }
 
-/** The error when the keys of all plans are too large to be uploaded, or take too much of an engine's memory. */
+/**
+ * The error when the keys of all plans are too large to be uploaded, or take too much of an engine's memory.
+ */
 export function keysTooLarge(tried: readonly Candidate[]): PolyVeilError {
   const keyBytes = Math.min(...tried.map((candidate) => candidate.keyBytes))
   return new PolyVeilError(

@@ -176,7 +176,7 @@ class RefreshedSearch {
 
   /** The segments and the variants of the best ones, by their costs. */
   #ranked(strategies: Strategies): Segment[] {
-    const { segments, variantsOf } = this.#space
+    const { segments, variations = [] } = this.#space
     const costs = new Map<Segment, number>()
     const ranked = (some: readonly Segment[]): Segment[] => {
       for (const segment of some) {
@@ -184,9 +184,11 @@ class RefreshedSearch {
       }
       return byCost(some, (segment) => costs.get(segment)!)
     }
-    const own = ranked(segments)
-    if (variantsOf === undefined) return own
-    return ranked([...own, ...own.slice(0, VARIED_SEGMENTS).flatMap(variantsOf)])
+    let best = ranked(segments)
+    for (const variants of variations) {
+      best = ranked([...best, ...best.slice(0, VARIED_SEGMENTS).flatMap(variants)])
+    }
+    return best
   }
 
   /** As `#costAt` at usual scales, from a draft without its noise. */

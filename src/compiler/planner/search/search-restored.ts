@@ -21,10 +21,13 @@ const LOW_BITS = 27
 /** log2 of the raise level's modulus. */
 const RAISE_BITS = 46
 /**
- * log2 of the scale between the transforms. Rings have few small primes: a larger ring has fewer, and more
- * noise.
+ * log2 of the scale between the transforms, for the segments that are compared first. Each level takes two
+ * primes. A ring has few small ones, and a larger ring fewer: there are not enough for scales of two bits
+ * less.
  */
 const SCALE_BITS: Readonly<Record<number, number>> = { 32768: 46, 65536: 48 }
+/** Bits of the other scale that is tried. It leaves more modulus, and one bit more noise. */
+const FEWER_SCALE_BITS = 1
 
 /**
  * Drafts circuits whose server restores levels, as `searchRefreshed` does for refreshes by the client.
@@ -42,7 +45,7 @@ const restoredSpaces: SpacesOf = (graph, ring, request) =>
         ring,
         copies,
         segments: restoredSegments(ring, copies, request),
-        variantsOf: withOtherRotations,
+        variations: [withOtherScale, withOtherRotations],
       }))
     : []
 
@@ -69,6 +72,13 @@ const OTHER_ROTATIONS: readonly TransformRotations[] = [
   { babySteps: 'tree', babiesForGiant: 2, giantSteps: 'horner' },
   { babySteps: 'direct', babiesForGiant: 2, giantSteps: 'horner' },
 ]
+
+const withOtherScale = (segment: Segment): Segment[] => {
+  const restoration = segment.restoration!
+  return [
+    { ...segment, restoration: { ...restoration, scaleBits: restoration.scaleBits - FEWER_SCALE_BITS } },
+  ]
+}
 
 const withOtherRotations = (segment: Segment): Segment[] =>
   OTHER_ROTATIONS.map((rotations) => ({ ...segment, restoration: { ...segment.restoration!, rotations } }))
