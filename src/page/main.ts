@@ -78,13 +78,19 @@ class Page {
     this.#act(async () => {
       try {
         await this.#reconnect(token)
-        const models = await this.#connection!.client.models()
-        byId('token-form', HTMLElement).hidden = true
-        this.#picker.show(models, models.find(isDrawable) ?? models[0])
+        await this.#showModels()
+        hideTokenForm()
       } catch (error) {
         await this.#withoutModels(error, token)
       }
     })
+  }
+
+  /** Shows the models, and chooses the one that was chosen before; without it one that can be drawn. */
+  async #showModels(): Promise<void> {
+    const models = await this.#connection!.client.models()
+    const before = models.find(({ name }) => name === this.#choice?.name)
+    this.#picker.show(models, before ?? models.find(isDrawable) ?? models[0])
   }
 
   /**
@@ -189,10 +195,12 @@ class Page {
       view.stages.fail()
       status.textContent = running.signal.aborted ? 'Cancelled.' : ''
       if (isEnded(error)) await this.#renew()
+      // The next try needs the labels, and the form of pictures, of the model that is there now.
+      if (isReplaced(error)) await this.#showModels()
       if (!running.signal.aborted) throw error
     } finally {
-      // A button that is hidden loses the focus to the top of the page.
-      const hadFocus = document.activeElement === cancel
+      // A button that is hidden or disabled loses the focus to the top of the page.
+      const hadFocus = document.activeElement === cancel || document.activeElement === document.body
       this.#running = undefined
       this.#update()
       if (hadFocus) classify.focus({ preventScroll: true })
@@ -217,9 +225,20 @@ class Page {
 const isUnauthenticated = (error: unknown): boolean =>
   error instanceof PolyVeilError && error.code === 'UNAUTHENTICATED'
 
+const isReplaced = (error: unknown): boolean =>
+  error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH'
+
 function askForToken(): void {
   byId('token-form', HTMLElement).hidden = false
   byId('token', HTMLElement).focus()
+}
+
+/** Hides the form, and takes those who were in it with the keyboard to the model that is chosen. */
+function hideTokenForm(): void {
+  const form = byId('token-form', HTMLElement)
+  const hadFocus = form.contains(document.activeElement)
+  form.hidden = true
+  if (hadFocus) document.querySelector<HTMLElement>('#models input:checked')?.focus()
 }
 
 function report(error: unknown): void {

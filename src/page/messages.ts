@@ -66,7 +66,8 @@ const WORDS: Readonly<Record<string, Words>> = {
   },
   PARAMETERS_MISMATCH: {
     title: 'The server shows another model than before under the same name.',
-    advice: 'Load the page again, and ask its operator whether the model was replaced.',
+    advice:
+      'Ask its operator whether the model was replaced. If you try again, the page uses the one that is there now.',
   },
   TOO_LARGE: {
     title: 'This is too large.',

@@ -43,6 +43,12 @@ export class ResultView {
     byId('truth', HTMLElement).textContent =
       truth === undefined ? ANSWER : `The picture is labelled “${truth}”`
     showSeen(byId('seen', HTMLElement), exchanged, this.#frame.subarray(RESIDUES_OFFSET))
-    byId('result-title', HTMLElement).focus({ preventScroll: true })
+    if (isFocusFree()) byId('result-title', HTMLElement).focus({ preventScroll: true })
   }
 }
+
+/** Whether nobody has gone elsewhere with the keyboard since the run began. */
+const isFocusFree = (): boolean =>
+  [document.body, byId('classify', HTMLElement), byId('cancel', HTMLElement)].includes(
+    document.activeElement as HTMLElement,
+  )

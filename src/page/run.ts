@@ -4,6 +4,7 @@ import type { ModelSizes } from '../client/local/limits.ts'
 import { refreshBytes } from '../client/local/limits.ts'
 import { isLost, MAX_RESTARTS } from '../client/lost-inference.ts'
 import type { ClientProgress } from '../client/progress.ts'
+import { PolyVeilError } from '../errors/index.ts'
 import type { PreprocessedImage } from '../preprocessing/index.ts'
 import { bytesText, secondsText } from '../text/units.ts'
 import { layerAt, type PublishedPlan } from './layers.ts'
@@ -32,9 +33,10 @@ export interface RunResult {
  * Makes keys if there are none, encrypts a picture, has it classified, and decrypts the answer. An inference
  * that is lost begins again.
  *
- * @throws errors of the client
+ * @throws PARAMETERS_MISMATCH when the model was replaced since it was chosen; errors of the client
  */
 export async function run(image: PreprocessedImage, options: RunOptions): Promise<RunResult> {
+  await requireSame(options)
   const keyBytes = await provideKeys(options)
   for (let restart = 0; ; restart++) {
     try {
@@ -86,6 +88,18 @@ async function runOnce(image: PreprocessedImage, options: RunOptions, keyBytes: 
   const best = rank(await client.decrypt(model, answer, { signal }), labels, manifest.output.classes)
   onStage('decrypt', { state: 'done', figures: `${bytesText(answer.length)}, ${secondsText(seconds())}` })
   return { best, exchanged: exchanged(sizes, keyBytes) }
+}
+
+/**
+ * Checks that the client computes with the manifest that the page shows. After a refused query it has the
+ * manifest of the model that is there now, whose labels and pictures may be others.
+ */
+async function requireSame({ client, manifest, signal }: RunOptions): Promise<void> {
+  const { digest } = await client.manifest(manifest.model, { signal })
+  if (digest === manifest.digest) return
+  throw new PolyVeilError('PARAMETERS_MISMATCH', 'The model was replaced after it was chosen on this page', {
+    model: manifest.model,
+  })
 }
 
 /** Shows what the client reports of an inference as steps. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { type Service, startService } from '../cli/service.ts'
-import { polyveil } from '../cli/support.ts'
+import { polyveil, zooPath } from '../cli/support.ts'
 import { requireBuild } from '../support/built.ts'
 import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { violationsOn } from './accessibility.ts'
@@ -24,6 +24,7 @@ t.test('the page copes with what is missing', { skip }, async (t) => {
   const modelsDir = join(directory, 'models')
   await writeDigitsOfFewKeys(modelsDir, 'client')
   await writeDigitsOfFewKeys(modelsDir, 'client', 'planned')
+  await writeDigitsOfFewKeys(modelsDir, 'client', REPLACED)
   const plan = join(modelsDir, 'planned.html')
   t.equal((await polyveil(['inspect', join(modelsDir, 'planned.pvc'), '--html', plan])).code, 0)
   const service = await startService(join(directory, 'data'), '--models', modelsDir)
@@ -44,6 +45,8 @@ t.test('the page copes with what is missing', { skip }, async (t) => {
     t.notOk(offered.some((kind) => /svg|\*/.test(kind)))
   })
   await onThePage('another page, and back', back)
+  await onThePage('a part of the program that does not come', withoutKernels)
+  await onThePage('a model that is replaced', (t, page) => replaced(t, page, modelsDir, service))
   await t.test('a browser without a database', (t) => withoutDatabase(t as Test, context, service))
 })
 
@@ -163,6 +166,40 @@ async function back(t: Test, page: Page): Promise<void> {
   t.match(await answered(page), /: 6\.$/)
 }
 
+async function withoutKernels(t: Test, page: Page): Promise<void> {
+  await sample(page, '3')
+  await page.route('**/kernels*.wasm', (route) => route.abort('internetdisconnected'))
+  t.match(await answered(page), /The server cannot be reached.*SERVER_UNREACHABLE: The kernels/)
+  t.equal(await isFocused(page.locator('#classify')), true, 'the keyboard is where it was')
+  await page.unroute('**/kernels*.wasm')
+  await page.click('#classify')
+  await page.focus('#tab-draw')
+  await page.locator('#status', { hasText: ': 3.' }).waitFor()
+  t.equal(await isFocused(page.locator('#tab-draw')), true, 'who is elsewhere by then stays there')
+}
+
+const REPLACED = 'replaced'
+const NAMES = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine']
+
+async function replaced(t: Test, page: Page, modelsDir: string, { url }: Service): Promise<void> {
+  await page.check(`#model-${REPLACED}`)
+  await sample(page, '3')
+  t.match(await answered(page), /: 3\.$/)
+  const labels = join(modelsDir, 'labels.json')
+  await writeFile(labels, JSON.stringify(NAMES))
+  const out = join(modelsDir, `${REPLACED}.pvc`)
+  const source = [zooPath('digits/network.pt'), '--config', zooPath('digits/network.json')]
+  const how = ['--refresh', 'client', '--ring', '8192', '--objective', 'keys', '--labels', labels]
+  const compiled = await polyveil(['compile', ...source, ...how, '--out', out, '--force'])
+  t.equal(compiled.code, 0, compiled.stderr)
+  const manifest = new URL(`/v2/models/${REPLACED}/manifest`, url)
+  while (!(await (await fetch(manifest)).text()).includes(NAMES[3])) await page.waitForTimeout(100)
+  t.match(await answered(page), /another model than before.*PARAMETERS_MISMATCH/)
+  await page.locator('.model:has(.note)', { hasText: NAMES.join(', ') }).waitFor()
+  t.equal(await page.locator('input[name=model]:checked').getAttribute('value'), REPLACED)
+  t.match(await answered(page), /: three\.$/, 'the answer has the labels of the model that gave it')
+}
+
 async function withoutDatabase(t: Test, context: BrowserContext, service: Service): Promise<void> {
   const forgetting = await context.newPage()
   await forgetting.goto(service.url)
@@ -219,6 +256,7 @@ t.test('a plan of a service with tokens opens in a tab', { skip }, async (t) => 
   await page.click('#token-form button')
   const link = page.getByRole('button', { name: 'How digits is computed' })
   await link.waitFor()
+  t.equal(await isFocused(page.locator('input[name=model]:checked')), true, 'it goes on at the model')
   const [tab] = await Promise.all([page.waitForEvent('popup'), link.click()])
   const table = tab.locator('#layers table')
   await table.waitFor()
