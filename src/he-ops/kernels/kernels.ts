@@ -79,7 +79,8 @@ const compiled = new Map<MemorySharing, Promise<WebAssembly.Module>>()
 /**
  * The compiled module, which can be sent to other threads.
  *
- * @throws INTERNAL when the kernels' file is missing; CONFIG_INVALID when the platform does not compile it
+ * @throws INTERNAL when the kernels' file is missing; SERVER_UNREACHABLE when a browser cannot fetch it;
+ *   CONFIG_INVALID when the platform does not compile it
  */
 export function kernelModule(sharing: MemorySharing = 'shared'): Promise<WebAssembly.Module> {
   const known = compiled.get(sharing)
@@ -116,20 +117,24 @@ const sharingOf = ({ buffer }: WebAssembly.Memory): MemorySharing =>
   buffer instanceof ArrayBuffer ? 'unshared' : 'shared'
 
 async function readModule(url: URL): Promise<BufferSource> {
+  const file = url.pathname.split('/').at(-1)!
   try {
-    if (url.protocol !== 'file:') return await download(url)
+    if (url.protocol !== 'file:') return await download(url, file)
     const { readFile } = await import('./read-file.ts')
     return await readFile(url)
   } catch (cause) {
-    const file = url.pathname.split('/').at(-1)
+    if (cause instanceof PolyVeilError) throw cause
     throw new PolyVeilError(
       'INTERNAL',
       `The kernels cannot be loaded: there is no ${file}`,
       { file },
-      { cause },
+      { cause, remedy: REINSTALL },
     )
   }
 }
+
+const REINSTALL =
+  'Install PolyVeil again. In a web page, load it again, and check that its server has this file (docs/library.md, Bundlers).'
 
 async function compileModule(bytes: BufferSource): Promise<WebAssembly.Module> {
   try {
@@ -161,8 +166,21 @@ const lacking = (cause: unknown): PolyVeilError =>
     { cause, remedy: 'Use a newer browser.' },
   )
 
-async function download(url: URL): Promise<ArrayBuffer> {
-  const response = await fetch(url)
+/** @throws SERVER_UNREACHABLE when the network fails; Error for an answer without the file */
+async function download(url: URL, file: string): Promise<ArrayBuffer> {
+  const unreachable = (cause: unknown): never => {
+    const message = `The kernels cannot be loaded: ${file} does not come from the server of the page`
+    throw new PolyVeilError(
+      'SERVER_UNREACHABLE',
+      message,
+      { file, reason: 'unknown' },
+      { cause, remedy: REACH },
+    )
+  }
+  const response = await fetch(url).catch(unreachable)
   if (!response.ok) throw new Error(`HTTP status ${response.status}`)
-  return response.arrayBuffer()
+  return response.arrayBuffer().catch(unreachable)
 }
+
+const REACH =
+  'Check that the device is online, and that connect-src of the Content-Security-Policy allows the file; then try again.'
