@@ -34,8 +34,11 @@ class Refused(Exception):
 
 def polyveil(*arguments):
     """Runs a step of the command line, and returns its JSON document."""
-    command = ['npx', 'polyveil', *map(str, arguments), '--json', '--quiet']
+    # Without --no, npx would install and run a package of that name where this project has none.
+    command = ['npx', '--no', '--', 'polyveil', *map(str, arguments), '--json', '--quiet']
     ran = subprocess.run(command, stdout=subprocess.PIPE)
+    if not ran.stdout:
+        raise SystemExit('The command line of PolyVeil did not start: this project needs `npm install polyveil sharp`')
     document = json.loads(ran.stdout)
     if ran.returncode != 0:
         error = document['error']

@@ -8,7 +8,8 @@ set -euo pipefail
 [ -r "$1" ] || { echo "$1 is missing, or may not be read" >&2; exit 1; }
 photo=$(realpath "$1") url=${2:-http://127.0.0.1:8080} model=${3:-digits}
 work=$(mktemp -d) id=
-polyveil() { npx polyveil "$@" --quiet || exit 1; }
+# Without --no, npx would install and run a package of that name where this project has none.
+polyveil() { npx --no -- polyveil "$@" --quiet || exit 1; }
 # A member of a JSON file.
 member() { node -p 'JSON.parse(fs.readFileSync(process.argv[1]))[process.argv[2]]' "$1" "$2"; }
 # The id of a key set is a secret: curl reads the header with it from a file, since the list of processes shows arguments.

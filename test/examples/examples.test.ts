@@ -105,6 +105,29 @@ t.test('programs end with one sentence when a picture or the service is missing'
     await fails(/^IMAGE_UNREADABLE: /, python, 'client.py', 'missing.png', '--url', service.url)
 })
 
+t.test(
+  'Python programs name what they lack',
+  { skip: python === undefined && 'There is no Python' },
+  async (t) => {
+    const alone = join(directory, 'alone')
+    mkdirSync(alone)
+    for (const name of ['train.py', 'polynext.py', 'shapes.py', 'client.py'])
+      writeFileSync(join(alone, name), page(`examples/${name}`))
+    const withoutTorch = "import runpy, sys; sys.modules['torch'] = None; runpy.run_path('train.py')"
+    const withoutCommand = `import runpy, subprocess as s; s.run = lambda *_, **__: s.CompletedProcess([], 1, b''); \
+import sys; sys.argv = ['client.py', '../photo.png', '--url', '${service.url}']; runpy.run_path('client.py', run_name='__main__')`
+    const ends = async (message: RegExp, source: string): Promise<void> => {
+      const ran = await run(alone, python!, '-c', source)
+      t.equal(ran.code, 1)
+      t.match(ran.stderr, message)
+    }
+    await ends(/^There is no network\.json here: [^\n]+\n$/, withoutTorch)
+    writeFileSync(join(alone, 'network.json'), page('examples/network.json'))
+    await ends(/^There is no PyTorch: [^\n]+\n$/, withoutTorch)
+    await ends(/^The command line of PolyVeil did not start: [^\n]+\n$/, withoutCommand)
+  },
+)
+
 t.test('classify.mjs prints the best class', async (t) => {
   const ran = await run(directory, process.execPath, 'classify.mjs', 'photo.png', service.url)
   t.equal(ran.code, 0, ran.stderr)
