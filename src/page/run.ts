@@ -169,7 +169,7 @@ function exchanged(sizes: ModelSizes, keyBytes: number): Exchanged[] {
       meaning: 'that it may compute with what you encrypt; they decrypt nothing',
     },
     { what: 'Encrypted picture', direction: 'to the server', bytes: sizes.query, meaning: none },
-    { what: 'Masked intermediate values', direction: 'from the server', bytes: down, meaning: none },
+    { what: 'Masked inter\u00admediate values', direction: 'from the server', bytes: down, meaning: none },
     { what: 'The same, encrypted anew', direction: 'to the server', bytes: up, meaning: none },
     { what: 'Encrypted answer', direction: 'from the server', bytes: sizes.response, meaning: none },
   ]

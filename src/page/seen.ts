@@ -19,13 +19,12 @@ export function showSeen(container: HTMLElement, exchanged: readonly Exchanged[]
     make(
       'tr',
       {},
-      make('th', { scope: 'row' }, what),
-      make('td', {}, direction),
+      make('th', { scope: 'row' }, what, ' ', make('span', { className: 'direction' }, direction)),
       make('td', { className: 'number' }, bytesText(bytes)),
       make('td', {}, meaning),
     ),
   )
-  const heads = ['What', 'Direction', 'Size', 'What the server can read in it']
+  const heads = ['What', 'Size', 'What the server can read in it']
   const table = make(
     'table',
     {},
