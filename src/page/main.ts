@@ -279,4 +279,8 @@ function planLink({ address, html }: PublishedPlan, model: string, needsToken: b
 }
 
 if (isSecureContext) new Page().connect()
-else showWords(trouble, INSECURE, location.origin)
+else {
+  // Nothing else of the page would work.
+  for (const part of document.querySelectorAll<HTMLElement>('main section')) part.hidden = true
+  showWords(trouble, INSECURE, location.origin)
+}

@@ -7,7 +7,7 @@ import { polyveil, zooPath } from '../cli/support.ts'
 import { requireBuild } from '../support/built.ts'
 import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { violationsOn } from './accessibility.ts'
-import { findChromium, launch } from './chromium.ts'
+import { findChromium, INSECURE_HOST, launch } from './chromium.ts'
 import { answered, onPage, sample, trouble } from './page-support.ts'
 
 // The page of the service where something is missing: the service, a token, a database, the page itself.
@@ -236,7 +236,7 @@ async function withoutDatabase(t: Test, context: BrowserContext, service: Servic
   }
 }
 
-t.test('a plan of a service with tokens opens in a tab', { skip }, async (t) => {
+t.test('a service with tokens opens plans in a tab, and needs a secure context', { skip }, async (t) => {
   await requireBuild()
   const directory = t.testdir()
   const modelsDir = join(directory, 'models')
@@ -282,4 +282,10 @@ t.test('a plan of a service with tokens opens in a tab', { skip }, async (t) => 
     }
   })
   t.strictSame(ran, { inline: false, fetched: false }, 'it runs and loads nothing')
+
+  // The same service under a name that the browser does not trust.
+  const { port } = new URL(service.url)
+  await page.goto(`http://${INSECURE_HOST}:${port}`)
+  t.match(await trouble(page), /come without encryption/)
+  t.equal(await page.locator('main section:visible').count(), 0, 'nothing is offered that does not work')
 })
