@@ -14,6 +14,17 @@ import { BUILD, INSTANCES, pixelsOf, workspace } from './workspace.ts'
 // label, in a line. Each stage is a process, whose time is measured from its start to its end, and sizes are
 // those of folders, as the harness has them. Fails unless nine of ten labels are right.
 
+const sizesOf = (text: string): number[] =>
+  text.split(',').map((part) => {
+    const size = Number(part)
+    if (part.trim() === '' || INSTANCES[size] === undefined) {
+      throw new Error(
+        `--sizes takes numbers from 0 to ${INSTANCES.length - 1} with commas between them, not ${text}`,
+      )
+    }
+    return size
+  })
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -30,12 +41,17 @@ const labels = linesOf(await readFile(labelFile, 'utf8')).map((label) => label.t
 
 const LEAST_ACCURACY = 0.9
 
+const sizes = sizesOf(values.sizes)
+if (labels.length < pixels.length) {
+  throw new Error(`${pixels.length} images have ${labels.length} labels`)
+}
+
 const before = machine()
 const root = await mkdtemp(join(tmpdir(), 'polyveil-ml-inference-'))
 try {
   await buildSubmission(root)
   const instances = []
-  for (const size of values.sizes.split(',').map(Number)) instances.push(await runInstance(size))
+  for (const size of sizes) instances.push(await runInstance(size))
   const date = new Date().toISOString().slice(0, 10)
   const results = { 'ml-inference': { network: 'digits', images: values.source, instances } }
   const report = { machine: before, date, results }

@@ -54,7 +54,8 @@ export const restartingLost = (
   },
 })
 
-function secondsBefore({ facts: { retryAfter } }: PolyVeilError, restart: number): number {
+/** Seconds to wait before a lost inference begins again. @param restart 1 for the first one */
+export function secondsBefore({ facts: { retryAfter } }: PolyVeilError, restart: number): number {
   const seconds =
     typeof retryAfter === 'number' && retryAfter >= 0 ? retryAfter : RESTART_SECONDS * 4 ** (restart - 1)
   return Math.min(seconds, MAX_RETRY_SECONDS)

@@ -5,11 +5,11 @@ import { bitLength } from '../circuit/parameters/primes.ts'
 import { MESSAGE_RMS_BOUND, refreshDepth, refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
 import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
+import { counted } from '../text/counted.ts'
 import { layerReads } from './layer-reads.ts'
 import { processMemory } from './planner/target/process-memory.ts'
 import { type Target, targetOf } from './planner/target/target.ts'
 import { type RestorationReport, restorationInWords, restorationReport } from './restoration-report.ts'
-import { counted } from './words.ts'
 
 /** Figures of one layer. */
 export interface LayerReport {

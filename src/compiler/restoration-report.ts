@@ -1,8 +1,8 @@
 import { log2Modulus } from '../circuit/laws.ts'
 import { raiseFailure } from '../circuit/raise.ts'
 import type { Circuit } from '../circuit/types.ts'
+import { counted } from '../text/counted.ts'
 import { lowPrimes } from './lowering/restoration/shape.ts'
-import { counted } from './words.ts'
 
 /** Figures of a circuit whose server restores levels. */
 export interface RestorationReport {

@@ -2,8 +2,9 @@ import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { type Classification, rank } from '../client/local/answer.ts'
 import type { ModelSizes } from '../client/local/limits.ts'
 import { refreshBytes } from '../client/local/limits.ts'
-import { isLost, MAX_RESTARTS } from '../client/lost-inference.ts'
+import { isLost, MAX_RESTARTS, secondsBefore } from '../client/lost-inference.ts'
 import type { ClientProgress } from '../client/progress.ts'
+import { pause } from '../client/transport/retry.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import type { PreprocessedImage } from '../preprocessing/index.ts'
 import { bytesText, secondsText } from '../text/units.ts'
@@ -38,13 +39,26 @@ export interface RunResult {
 export async function run(image: PreprocessedImage, options: RunOptions): Promise<RunResult> {
   await requireSame(options)
   const keyBytes = await provideKeys(options)
-  for (let restart = 0; ; restart++) {
+  for (let restart = 1; ; restart++) {
     try {
       return await runOnce(image, options, keyBytes)
     } catch (error) {
-      if (isEnded(error) || !isLost(error) || restart === MAX_RESTARTS || options.signal.aborted) throw error
+      if (isEnded(error) || !isLost(error) || restart > MAX_RESTARTS || options.signal.aborted) throw error
+      await waitAfterLoss(error, restart, options)
     }
   }
+}
+
+/** A server that restarts needs a moment. */
+async function waitAfterLoss(
+  error: PolyVeilError,
+  restart: number,
+  { signal, onStage }: RunOptions,
+): Promise<void> {
+  const seconds = secondsBefore(error, restart)
+  const detail = `The server lost the picture; beginning again in ${Math.ceil(seconds)} s.`
+  onStage('send', { state: 'running', detail })
+  await pause(1000 * seconds, signal)
 }
 
 /** @returns bytes that were uploaded */

@@ -197,7 +197,7 @@ t.test('images that cannot be read are refused by name, or left out and counted'
   const part = await accuracy(spoilt, ...flags, '--encrypted', '1', '--skip-unreadable', ...QUIET)
   t.match(part.json.encrypted, { images: 1 }, 'an image that can be read takes the place')
   const { stdout } = await accuracy(spoilt, ...skipping)
-  t.match(stdout.toString(), /^3 images of 10 classes\n2 images cannot be read, and are left out\n/)
+  t.match(stdout.toString(), /^3 images of 10 classes\n2 images left out, which cannot be read\n/)
 
   const list = join(spoilt, 'labels.csv')
   writeFileSync(list, 'missing.png,4\n5/cut.png,5\n')

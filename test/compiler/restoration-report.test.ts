@@ -1,7 +1,7 @@
 import t from 'tap'
 import { raiseFailure } from '../../src/circuit/raise.ts'
 import { type Compiled, compile, planReport } from '../../src/compiler/index.ts'
-import { counted } from '../../src/compiler/words.ts'
+import { counted } from '../../src/text/counted.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
 import { golden } from './harness.ts'
 

@@ -1,3 +1,4 @@
+import { counted } from '../../text/counted.ts'
 import type { LabelledImage } from '../input/labelled-images.ts'
 import type { Progress } from '../output/progress.ts'
 import type { EncryptedSide } from './encrypted-side.ts'
@@ -93,7 +94,7 @@ async function runClear(
   signal: AbortSignal | undefined,
 ): Promise<ClearRun> {
   const answers = new Map<LabelledImage, Answer>()
-  progress.step(`in the clear: ${images.length} images`)
+  progress.step(`in the clear: ${counted(images.length, 'image')}`)
   const take = async (part: readonly LabelledImage[], keepsLogits: boolean): Promise<void> => {
     const before = answers.size
     await runAll(part, () => side, {

@@ -1,3 +1,4 @@
+import { counted } from '../../text/counted.ts'
 import { errorText, secondsText } from '../../text/units.ts'
 import { table } from '../output/table.ts'
 import type { Evaluated } from './evaluate.ts'
@@ -67,7 +68,7 @@ const agreementLines = ({ agreement, encrypted }: Evaluated): string[] => [
   ...(agreement
     ? [
         '',
-        `same label in the clear and encrypted: ${agreement.sameLabel} of ${agreement.images} images; ` +
+        `same label in the clear and encrypted: ${agreement.sameLabel} of ${counted(agreement.images, 'image')}; ` +
           `largest difference of a logit ${errorText(agreement.maxAbsError)}, RMS ${errorText(agreement.rmsError)}`,
       ]
     : []),

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { counted } from '../../text/counted.ts'
 import { accuracyCsv } from '../accuracy/csv.ts'
 import type { Confusion } from '../accuracy/figures.ts'
 import type { AccuracyFlags, Measured } from '../accuracy/measure.ts'
@@ -130,8 +131,8 @@ function textOf(measured: Measured, minimum: Minimum | undefined, { top }: Accur
   const total = labelled.images.length
   const encrypted = found.encrypted?.images ?? 0
   return [
-    `${total} images of ${found.classes.length} classes`,
-    ...(skipped.size > 0 ? [`${skipped.size} images cannot be read, and are left out`] : []),
+    `${counted(total, 'image')} of ${found.classes.length} classes`,
+    ...(skipped.size > 0 ? [`${counted(skipped.size, 'image')} left out, which cannot be read`] : []),
     ...(encrypted < total
       ? [`encrypted: ${encrypted} of them, evenly spread; --encrypted chooses how many`]
       : []),

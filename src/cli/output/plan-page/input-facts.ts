@@ -1,9 +1,9 @@
 import { fineOf, isComplex, isOuter } from '../../../circuit/constants/constant.ts'
 import { realOf } from '../../../circuit/constants/slot-vector.ts'
 import type { Circuit, ConstantList, InputSpec } from '../../../circuit/index.ts'
+import { counted, countText } from '../../../text/counted.ts'
 import { preprocessingSteps, preprocessingText } from '../preprocessing-text.ts'
 import { type Markup, markup } from './markup.ts'
-import { counted, countText } from './texts.ts'
 
 /** What goes into a circuit: the input, and the numbers that the weights have become. */
 export interface Ingredients {

@@ -1,4 +1,5 @@
 import type { LayerReport, PlanReport } from '../../../compiler/index.ts'
+import { counted } from '../../../text/counted.ts'
 import { type Column, itemsOf, leastOf, mostOf, sumOf } from './columns.ts'
 import { type Figure, figure } from './figure.ts'
 import { drawing, frameOf } from './frame.ts'
@@ -7,7 +8,7 @@ import { levelChart } from './level-chart.ts'
 import { type Bar, stacks } from './marks.ts'
 import type { Markup } from './markup.ts'
 import { precisionChart } from './precision-chart.ts'
-import { counted, percentText, shortSeconds } from './texts.ts'
+import { percentText, shortSeconds } from './texts.ts'
 
 /** The charts over the layers, in the order in which they are computed. */
 export function layerCharts(plan: PlanReport): Markup[] {

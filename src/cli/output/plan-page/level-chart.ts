@@ -1,10 +1,10 @@
 import type { LayerReport, PlanReport } from '../../../compiler/index.ts'
+import { counted } from '../../../text/counted.ts'
 import { mostOf } from './columns.ts'
 import type { Figure, LegendItem } from './figure.ts'
 import { drawing, frameOf } from './frame.ts'
 import { layerTip, namedAxis } from './layer-axis.ts'
 import { type Stack, stacks } from './marks.ts'
-import { counted } from './texts.ts'
 import { renewedIn, type Way, wayOf } from './way.ts'
 
 const ID = 'levels'

@@ -1,5 +1,6 @@
 import { type Circuit, manifestOf } from '../../../circuit/index.ts'
 import { type PlanReport, planReport } from '../../../compiler/index.ts'
+import { counted } from '../../../text/counted.ts'
 import { VERSION } from '../../../version.ts'
 import { glossary } from './glossary.ts'
 import { networkFigure } from './graph/network-figure.ts'
@@ -11,7 +12,6 @@ import { Markup, markup, type Part } from './markup.ts'
 import { roundChart } from './round-chart.ts'
 import { STYLE } from './style.ts'
 import { parametersInWords, totals } from './summary.ts'
-import { counted } from './texts.ts'
 import { wayOf } from './way.ts'
 
 /** A circuit, as far as its page tells of it. */

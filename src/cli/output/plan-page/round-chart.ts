@@ -1,11 +1,11 @@
 import type { PlanReport } from '../../../compiler/index.ts'
+import { counted } from '../../../text/counted.ts'
 import { type Column, columnSize, columnsOf, itemsOf, mostOf, sumOf } from './columns.ts'
 import { type Figure, figure } from './figure.ts'
 import { drawing, frameOf } from './frame.ts'
 import { type Stack, stacks } from './marks.ts'
 import { type Markup, markup } from './markup.ts'
 import { dataTable, type TableColumn } from './table.ts'
-import { counted } from './texts.ts'
 
 const ID = 'rounds'
 /** Rounds are all alike, so that thin columns are enough. */

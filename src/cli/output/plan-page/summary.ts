@@ -1,9 +1,10 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { PlanReport } from '../../../compiler/index.ts'
+import { counted, countText } from '../../../text/counted.ts'
 import { bytesText, secondsText } from '../../../text/units.ts'
 import { sumOf } from './columns.ts'
 import { type Markup, markup, type Part } from './markup.ts'
-import { bitsText, counted, countText, sizesText } from './texts.ts'
+import { bitsText, sizesText } from './texts.ts'
 import { type Way, wayOf } from './way.ts'
 
 /** The parameters, and what they are good for, in words. */

@@ -6,13 +6,6 @@ export const percentText = (percent: number): string => `${Math.round(percent)} 
 
 export const bitsText = (bits: number): string => `${bits.toFixed(1)} bits`
 
-/** 12345 is "12,345". */
-export const countText = (count: number): string => count.toLocaleString('en')
-
-/** "1 round", "2 rounds". */
-export const counted = (count: number, noun: string): string =>
-  `${countText(count)} ${noun}${count === 1 ? '' : 's'}`
-
 const LIST = new Intl.ListFormat('en-GB')
 
 /** Sizes of primes: "of 30 bits", or "of 30 bits (12) and 28 bits (1)". */

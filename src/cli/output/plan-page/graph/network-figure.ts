@@ -1,8 +1,8 @@
 import type { LayerReport, PlanReport } from '../../../../compiler/index.ts'
+import { counted } from '../../../../text/counted.ts'
 import { type Markup, markup } from '../markup.ts'
 import { scrolled } from '../scrolled.ts'
 import { type Section, sectionsOf } from '../sections.ts'
-import { counted } from '../texts.ts'
 import { graphDrawing } from './drawing.ts'
 import { layerNodes, partId, partNodes } from './nodes.ts'
 

@@ -1,7 +1,7 @@
 import type { LayerReport } from '../../../../compiler/index.ts'
+import { counted } from '../../../../text/counted.ts'
 import { layerId } from '../layer-axis.ts'
 import { nameWithin, type Section } from '../sections.ts'
-import { counted } from '../texts.ts'
 
 /** A box of the graph. Boxes stand below each other in order. */
 export interface GraphNode {
