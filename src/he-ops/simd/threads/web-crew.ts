@@ -13,6 +13,13 @@ export function webCrew(member: CrewMember, threads: number): Crew {
   }
 }
 
+/**
+ * The threads that run a share. A share is awaited by functions that only the listeners of its Worker refer
+ * to, at times. Firefox counts such a Worker as garbage and ends it, even while it runs: its share is never
+ * answered then. Thus the module itself refers to it.
+ */
+const running = new Set<WebThread>()
+
 /** A Web Worker that runs one share at a time. */
 class WebThread {
   readonly #worker: Worker
@@ -36,10 +43,12 @@ class WebThread {
     const { promise } = this.#share
     const abort = (): void => this.#fail(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
+    running.add(this)
     try {
       this.#post(share)
       await promise
     } finally {
+      running.delete(this)
       signal.removeEventListener('abort', abort)
     }
   }
