@@ -27,7 +27,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   page: ['client', 'wire', 'circuit', 'preprocessing', 'errors', 'text'],
   server: ['he-ops', 'wire', 'schedule', 'circuit', 'files', 'errors', 'text', 'version.ts'],
   client: ['he-ops', 'wire', 'circuit', 'preprocessing', 'files', 'errors'],
-  compiler: ['models', 'schedule', 'circuit', 'preprocessing', 'errors', 'he-ops/noise.ts'],
+  compiler: ['models', 'schedule', 'circuit', 'preprocessing', 'errors', 'text', 'he-ops/noise.ts'],
   'he-ops': ['wire', 'schedule', 'circuit', 'errors'],
   schedule: ['circuit', 'errors'],
   wire: ['circuit', 'errors'],
