@@ -181,6 +181,7 @@ t.test('the plan states the way that it does not take, and the flag that takes i
     shown,
     /\none shot \(--refresh never\) would take about \d\.\d+ s on one core, keys of [\d.]+ MB once, and \d+ kB for each query, in ring 16384\n/,
   )
+  t.match(shown, '\nwith --refresh server the client may be offline between one query and one answer')
   const never = await polyveil([...source, '--json', '--refresh', 'never'])
   t.equal(never.json.segments, 1)
   t.notOk('otherWay' in never.json)
@@ -189,6 +190,7 @@ t.test('the plan states the way that it does not take, and the flag that takes i
     traffic,
     /\nrefreshes \(--refresh client\) would take about \d\.\d+ s on one core and \d\.\d+ s for rounds, keys of [\d.]+ MB once, /,
   )
+  t.notMatch(traffic, '--refresh server', 'in one shot the client is offline anyway')
 })
 
 t.test('--refresh server: plans that no server can restore are refused with a remedy', async (t) => {

@@ -121,12 +121,17 @@ async function compileCheckpoint(
     text: [
       planText(plan, preprocessing),
       ...(compiled.otherWay ? [otherWayText(compiled.otherWay)] : []),
+      ...(circuit.refresh && circuit.batch === 1 ? [OFFLINE_CLIENT] : []),
       entryText(weights),
       ...warnings.map((warning) => `WARNING: ${warning}`),
       flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes} bytes`,
     ].join('\n'),
   }
 }
+
+/** The way that `auto` never takes, for circuits that could run in it. */
+const OFFLINE_CLIENT =
+  'with --refresh server the client may be offline between one query and one answer, for larger keys and a longer computation'
 
 function checkFlags({ out, dryRun }: CompileFlags): void {
   if (out === undefined && !dryRun) throw new UsageError('Either --out FILE.pvc or --dry-run is needed')
