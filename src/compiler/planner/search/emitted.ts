@@ -2,7 +2,7 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
 import type { LoweredCircuit } from '../../lowered-circuit.ts'
 import type { FittingCandidate } from './candidate.ts'
-import { imprecise, keysTooLarge } from './no-plan.ts'
+import { imprecise } from './no-plan.ts'
 import type { Way } from './ways.ts'
 
 /** A candidate with its circuit. */
@@ -22,11 +22,11 @@ const MOST_PLANNED_BYTES = 0.98 * MOST_ENGINE_BYTES
 
 /**
  * For each way, the best candidate whose circuit has the requested precision, and fits an engine's memory
- * where the server restores levels. A circuit can be less precise than its draft, so figures are only stated
- * of candidates that were lowered.
+ * where the server restores levels. Where none fits, it is the circuit that needs the least memory: its plan
+ * says that no engine can have so much. A circuit can be less precise than its draft, so figures are only
+ * stated of candidates that were lowered.
  *
  * @throws DEPTH_EXCEEDED when there is none: the error of the last way
- * @throws TOO_LARGE when circuits with restorations are precise, and none of them fits an engine's memory
  */
 export function bestOfEach(ways: readonly Way[], precisionBits: number, emit: Emit): Emitted[] {
   const failures: PolyVeilError[] = []
@@ -46,22 +46,42 @@ export function bestOfEach(ways: readonly Way[], precisionBits: number, emit: Em
 /** Number of searches of a way, each with less memory for keys than the one before. */
 const MOST_SEARCHES = 3
 
-/**
- * @throws TOO_LARGE when no precise circuit of the last search fits an engine's memory
- */
 function bestOf(way: Way, precisionBits: number, emit: Emit): Emitted {
-  let mostKeyMemory = Infinity
-  for (let search = 1; ; search++) {
-    const found = firstPrecise(way(mostKeyMemory), precisionBits, emit)
-    if ('lowered' in found) return found
-    if (search === MOST_SEARCHES) throw keysTooLarge(found.tooLarge)
-    mostKeyMemory = found.mostKeyMemory
+  let found = firstPrecise(way(Infinity), precisionBits, emit)
+  for (let search = 2; search <= MOST_SEARCHES && 'smallest' in found; search++) {
+    const next = withFewerKeys(found, way, precisionBits, emit)
+    if (next === undefined) break
+    found = 'smallest' in next ? { ...next, smallest: smallerOf(next.smallest, found.smallest) } : next
+  }
+  return 'smallest' in found ? found.smallest : found
+}
+
+/** The outcome of a search with less memory for keys; undefined when it has no precise circuit. */
+function withFewerKeys(
+  { mostKeyMemory }: TooLarge,
+  way: Way,
+  precisionBits: number,
+  emit: Emit,
+): Emitted | TooLarge | undefined {
+  if (mostKeyMemory <= 0) return undefined
+  try {
+    return firstPrecise(way(mostKeyMemory), precisionBits, emit)
+  } catch (error) {
+    if (error instanceof PolyVeilError) return undefined
+    throw error
   }
 }
 
-/** Candidates whose circuits do not fit an engine's memory, and the memory for keys that would. */
+const memoryOf = ({ lowered }: Emitted): number => lowered.estimate.memoryBytes
+
+const smallerOf = (a: Emitted, b: Emitted | undefined): Emitted =>
+  b === undefined || memoryOf(a) < memoryOf(b) ? a : b
+
+/**
+ * The smallest of the circuits, none of which fits an engine's memory, and memory for keys that would fit.
+ */
 interface TooLarge {
-  readonly tooLarge: readonly FittingCandidate[]
+  readonly smallest: Emitted
   readonly mostKeyMemory: number
 }
 
@@ -73,18 +93,19 @@ function firstPrecise(
 ): Emitted | TooLarge {
   let best = -Infinity
   let mostKeyMemory = Infinity
-  const tooLarge: FittingCandidate[] = []
+  let smallest: Emitted | undefined
   for (const candidate of candidates) {
     if (candidate.keyMemory > mostKeyMemory) continue
     const lowered = emit(candidate)
     const reached = lowered?.estimate.precisionBits ?? -Infinity
     best = Math.max(best, reached)
     if (lowered === undefined || reached < precisionBits) continue
-    const excess = lowered.estimate.memoryBytes - MOST_PLANNED_BYTES
-    if (candidate.keyMemory === 0 || excess <= 0) return { candidate, lowered }
-    tooLarge.push(candidate)
+    const emitted = { candidate, lowered }
+    const excess = memoryOf(emitted) - MOST_PLANNED_BYTES
+    if (candidate.keyMemory === 0 || excess <= 0) return emitted
+    smallest = smallerOf(emitted, smallest)
     mostKeyMemory = candidate.keyMemory - excess
   }
-  if (tooLarge.length > 0) return { tooLarge, mostKeyMemory }
-  throw imprecise(precisionBits, best)
+  if (smallest === undefined) throw imprecise(precisionBits, best)
+  return { smallest, mostKeyMemory }
 }

@@ -67,27 +67,32 @@ t.test('circuits without restorations are taken whatever their memory', async (t
 })
 
 t.test('where no precise circuit fits, the search goes on with less memory for keys', async (t) => {
-  const cases = [
-    { keyMemory: 2.5 * GB, memoryBytes: 4.6 * GB },
-    { keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 },
-  ]
-  const imprecise = lowered(cases)
-  t.throws(imprecise.best, { code: 'DEPTH_EXCEEDED' })
-  t.strictSame(imprecise.limits, [Infinity, 2.5 * GB - (4.6 * GB - 0.98 * MOST_ENGINE_BYTES)])
+  const first = { keyMemory: 2.5 * GB, memoryBytes: 4.6 * GB }
+  const limit = 2.5 * GB - (4.6 * GB - 0.98 * MOST_ENGINE_BYTES)
+  const imprecise = lowered([first, { keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 }])
+  t.equal(imprecise.best(), 0, 'a circuit that is too large is better than an imprecise one')
+  t.strictSame(imprecise.limits, [Infinity, limit])
 })
 
-t.test('where no search has a circuit that fits, the error names the keys', async (t) => {
+t.test('where no search has a circuit that fits, the smallest is taken', async (t) => {
   const limits: number[] = []
   const way = (mostKeyMemory: number): FittingCandidate[] => {
     limits.push(mostKeyMemory)
-    const keyMemory = Math.min(mostKeyMemory, 2 * GB)
-    return [{ keyMemory, keyBytes: keyMemory / 2 } as unknown as FittingCandidate]
+    return [{ keyMemory: Math.min(mostKeyMemory, 2 * GB) } as unknown as FittingCandidate]
   }
-  const emit = () => ({ estimate: { memoryBytes: 4.5 * GB, precisionBits: 9 } }) as unknown as LoweredCircuit
-  const excess = 4.5 * GB - 0.98 * MOST_ENGINE_BYTES
-  t.throws(() => bestOfEach([way], 8, emit), {
-    code: 'TOO_LARGE',
-    facts: { keyBytes: (2 * GB - 2 * excess) / 2 },
-  })
-  t.strictSame(limits, [Infinity, 2 * GB - excess, 2 * GB - 2 * excess])
+  const memories = [4.5, 4.4, 4.6].map((memory) => memory * GB)
+  const emit = () =>
+    ({
+      estimate: { memoryBytes: memories[limits.length - 1], precisionBits: 9 },
+    }) as unknown as LoweredCircuit
+  const [{ lowered: smallest }] = bestOfEach([way], 8, emit)
+  t.equal(smallest.estimate.memoryBytes, 4.4 * GB)
+  const most = 0.98 * MOST_ENGINE_BYTES
+  t.strictSame(limits, [Infinity, 2 * GB - (4.5 * GB - most), 2 * GB - (8.9 * GB - 2 * most)])
+})
+
+t.test('there is one search where the circuit is too large even without keys', async (t) => {
+  const { best, limits } = lowered([{ keyMemory: 0.5 * GB, memoryBytes: 6 * GB }])
+  t.equal(best(), 0)
+  t.equal(limits.length, 1)
 })
