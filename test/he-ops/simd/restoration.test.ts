@@ -23,7 +23,7 @@ import { unpacked } from './fixture.ts'
 const RING = 8192
 const CASES: readonly RestorationChoices[] = [
   { stages: [4, 4, 4] },
-  { stages: [4, 6], copies: 4, rotations: { babySteps: 'tree', babiesForGiant: 2, giantSteps: 'horner' } },
+  { stages: [3, 3, 4], copies: 4, rotations: { babySteps: 'tree', babiesForGiant: 2, giantSteps: 'horner' } },
 ]
 
 async function keySet(circuit: Circuit, secret: Uint32Array): Promise<Uint8Array> {
