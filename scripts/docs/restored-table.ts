@@ -36,8 +36,9 @@ export function restorationTable(): string {
       [errorBits.rms, errorBits.largest].map((bits) => bits.toFixed(1)).join(', '),
     ),
     row('chance of a wrong value', ({ failureBits }) => chance(failureBits)),
-    row('factors of each transform', ({ transformFactors: { slotsToCoefficients } }) =>
-      String(slotsToCoefficients.length),
+    row('copies of the message in the slots', ({ copies }) => String(copies)),
+    row('stages in each factor of the transforms', ({ transformFactors: { slotsToCoefficients } }) =>
+      slotsToCoefficients.join(' + '),
     ),
     row(
       'rotations and conjugations; relinearisations',

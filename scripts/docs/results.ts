@@ -135,6 +135,8 @@ export interface Restoration {
   /** The network whose plan has these choices. */
   readonly plannedFor: string
   readonly ring: number
+  /** Copies of the message in the slots. */
+  readonly copies: number
   /** Stages of each factor. */
   readonly transformFactors: {
     readonly slotsToCoefficients: readonly number[]

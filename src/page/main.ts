@@ -63,6 +63,8 @@ class Page {
     invert.addEventListener('change', () => this.#act(() => this.#prepare(invert.checked)))
     byId('token-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault()
+      // A run under way has the connection that is about to end.
+      this.#running?.abort()
       this.connect(byId('token', HTMLInputElement).value.trim())
     })
     // A browser may keep the page as it is, and show it again when somebody goes back.

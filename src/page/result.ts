@@ -22,6 +22,8 @@ export class ResultView {
   /** Begins anew, with the picture of the run. */
   constructor(prepared: Prepared, manifest: Manifest) {
     byId('result', HTMLElement).hidden = false
+    // Another model may be chosen afterwards.
+    byId('result-title', HTMLElement).textContent = `What happened with ${manifest.model}`
     byId('scores', HTMLElement).replaceChildren(make('p', { className: 'soft' }, 'No answer yet'))
     byId('truth', HTMLElement).textContent = ANSWER
     byId('seen', HTMLElement).replaceChildren()

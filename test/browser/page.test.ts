@@ -174,6 +174,7 @@ async function samplesAndFiles(t: Test, page: Page): Promise<void> {
   await sample(page, '9')
   t.match(await answered(page), /: 9\.$/)
   t.equal(await page.textContent('#truth'), 'The picture is labelled “9”')
+  t.equal(await page.textContent('#result-title'), 'What happened with digits')
   await page.click('#tab-photo')
   // Dark on light, as a photograph of paper is: the page swaps black and white by itself.
   const { file, truth } = digits.images[5]

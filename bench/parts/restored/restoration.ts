@@ -8,7 +8,12 @@ import type { ClientKey } from '../../../src/he-ops/client/client-key.ts'
 import { createClientKey, sampleSecretKey } from '../../../src/he-ops/client/create.ts'
 import type { SimdSpeeds } from '../../../src/schedule/cost.ts'
 import type { PackedRlwe } from '../../../src/wire/index.ts'
-import { errorOf, message, restorationCircuit } from '../../../test/compiler/lowering/restoration/restored.ts'
+import {
+  errorOf,
+  message,
+  repeated,
+  restorationCircuit,
+} from '../../../test/compiler/lowering/restoration/restored.ts'
 import { unpacked } from '../../../test/he-ops/simd/fixture.ts'
 import { check, figure } from '../../harness.ts'
 import type { PlannedRestoration } from './planned.ts'
@@ -37,7 +42,8 @@ export async function measureRestoration(
 ): Promise<object> {
   const { stages, rotations, scaleBits } = plan
   const bound = restorationBound(parameters.ring)
-  const choices = { stages, rotations, scaleBits, bound, networkLevels, rms: RMS }
+  const copies = parameters.slots / 2 ** stages.reduce((sum, count) => sum + count, 0)
+  const choices = { stages, rotations, scaleBits, bound, networkLevels, copies, rms: RMS }
   const { circuit, restorer } = restorationCircuit(parameters, choices)
   const secret = await sampleSecretKey(parameters)
   const key = await createClientKey(parameters, secret, 'benchmark')
@@ -45,7 +51,7 @@ export async function measureRestoration(
   const keySet = await keySetOf(key, circuit)
   const keySeconds = (performance.now() - start) / 1000
   say(`${parameters.ring}: ${keySet.length} bytes of keys made in ${figure(keySeconds)} s`)
-  const slots = message(parameters.slots, RMS)
+  const slots = repeated(message(parameters.slots / copies, RMS), copies)
   const { input } = circuit
   const query = (await key.encryptSlots([slots], input.level, input.scale)) as readonly PackedRlwe[]
   const engines: RestorationEngine[] = []
@@ -64,6 +70,7 @@ export async function measureRestoration(
     return {
       ring: parameters.ring,
       transformFactors: { slotsToCoefficients: stages, coefficientsToSlots: stages.toReversed() },
+      copies,
       rotationChoice: rotations,
       logQP: figure(parameters.logQP),
       primes: { data: parameters.primes.length, special: parameters.specialPrimes.length },
