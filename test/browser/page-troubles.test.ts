@@ -202,8 +202,16 @@ async function replaced(t: Test, page: Page, modelsDir: string, { url }: Service
 
 async function withoutDatabase(t: Test, context: BrowserContext, service: Service): Promise<void> {
   const forgetting = await context.newPage()
-  await forgetting.goto(service.url)
-  await forgetting.evaluate(() => indexedDB.deleteDatabase('polyveil-keys'))
+  // A page of the same origin that does not open the database: an open one could not be deleted.
+  await forgetting.goto(new URL('/v2/health/live', service.url).href)
+  await forgetting.evaluate(
+    () =>
+      new Promise<void>((resolve, reject) => {
+        const request = indexedDB.deleteDatabase('polyveil-keys')
+        request.onsuccess = () => resolve()
+        request.onerror = () => reject(request.error)
+      }),
+  )
   await forgetting.close()
   for (const [name, isMissing] of [
     ['missing', true],
