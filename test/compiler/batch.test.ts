@@ -15,9 +15,9 @@ type Counts = readonly [rotations: number, keys: number, inputs: number, refresh
 /** Costs of plans for the reference speeds, by batch. */
 const KNOWN: Readonly<Record<string, Readonly<Record<number, Counts>>>> = {
   one_shot: { 1: [183, 32, 1, 0], 2: [182, 31, 1, 0], 4: [138, 28, 2, 0] },
-  micro_t: { 1: [846, 66, 2, 31], 2: [953, 72, 3, 32], 4: [860, 75, 6, 32] },
-  micro_s: { 1: [1140, 96, 6, 38], 2: [1084, 82, 12, 44], 4: [1162, 92, 24, 67] },
-  micro_lr: { 1: [647, 82, 1, 23], 2: [696, 84, 1, 32], 4: [791, 82, 2, 44] },
+  micro_t: { 1: [846, 66, 2, 30], 2: [953, 72, 3, 32], 4: [846, 75, 6, 33] },
+  micro_s: { 1: [1140, 96, 6, 36], 2: [1084, 82, 12, 44], 4: [1173, 72, 24, 70] },
+  micro_lr: { 1: [647, 82, 1, 23], 2: [666, 84, 1, 31], 4: [791, 82, 2, 44] },
 }
 
 for (const [name, known] of Object.entries(KNOWN)) {
