@@ -76,7 +76,7 @@ class CutPlanner {
     const lowerAll = Array.from({ length: to - from }, (_, i) => () => this.#lowering.lowerNode(from + i))
     if (this.#attempt(lowerAll)) return
     const undo = this.#lowering.mark()
-    for (const tensors of this.#lowestOf(this.#readBy(segment))) {
+    for (const tensors of this.#upToEachLevel(this.#readBy(segment))) {
       this.#cut(from, tensors)
       if (this.#attempt(lowerAll)) return
       undo()
@@ -93,7 +93,7 @@ class CutPlanner {
       const lowerOne = (): void => this.#lowering.lowerNode(id)
       if (this.#attempt([lowerOne])) continue
       const undo = this.#lowering.mark()
-      const isLowered = this.#lowestOf(this.#readBy({ from: id, to: id + 1 })).some((tensors) => {
+      const isLowered = this.#upToEachLevel(this.#readBy({ from: id, to: id + 1 })).some((tensors) => {
         undo()
         this.#cut(id, tensors)
         return this.#attempt([lowerOne])
@@ -136,10 +136,10 @@ class CutPlanner {
   }
 
   /**
-   * The tensors of the lowest level, then those of the two lowest levels, and so on. Others may be high
-   * enough as they are.
+   * For each level of the tensors, the lowest first, those up to it. The tensors above may be high enough as
+   * they are.
    */
-  #lowestOf(tensors: readonly NodeId[]): NodeId[][] {
+  #upToEachLevel(tensors: readonly NodeId[]): NodeId[][] {
     const levels = new Set(tensors.map((id) => this.#lowering.levelOf(id)))
     return [...levels]
       .sort((a, b) => a - b)

@@ -124,7 +124,8 @@ export class DraftChain implements BuilderChain {
     return () => {
       for (let i = chosen; i < this.#chosen; i++) this.primes[this.inputLevel - i] = this.#placeholder
       this.#chosen = chosen
-      this.#pool = pool
+      // The function may be called again after other choices.
+      this.#pool = pool.copy()
       this.#exhausted = exhausted
     }
   }
