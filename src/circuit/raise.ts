@@ -47,6 +47,13 @@ export function raiseFailure({
   return Math.log2(raised * parameters.ring) + beyondBoundBits(raise.bound)
 }
 
+/**
+ * Slots after which values repeat where the transform between slots and coefficients has these stages, by
+ * group. Each stage doubles them.
+ */
+export const slotsOfStages = (stages: readonly number[]): number =>
+  2 ** stages.reduce((sum, count) => sum + count, 0)
+
 /** Grain of bounds. */
 const BOUND_GRAIN = 1 / 4
 

@@ -14,7 +14,7 @@ import {
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters/parameters.ts'
-import { RAISE_FAILURE_BITS, raiseFailure } from './raise.ts'
+import { RAISE_FAILURE_BITS, raiseFailure, slotsOfStages } from './raise.ts'
 import { MOST_REFRESH_PRIMES, refreshModulusBits, segmentsOf } from './refresh.ts'
 import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
@@ -321,9 +321,9 @@ function verifyRaise(circuit: Circuit): void {
   })
   if (raise === undefined) return
   if (raised === 0) throw invalid('The circuit bounds raised values, and raises none')
-  const stages = raise.stages?.reduce((sum, count) => sum + count, 0) ?? 0
-  if (raise.stages?.some((count) => count < 1) || 2 ** stages > circuit.parameters.slots) {
-    throw invalid(`Transforms of ${raise.stages?.join(' + ')} stages do not fit the slots`)
+  const { stages = [] } = raise
+  if (stages.some((count) => count < 1) || slotsOfStages(stages) > circuit.parameters.slots) {
+    throw invalid(`Transforms of ${stages.join(' + ')} stages do not fit the slots`)
   }
   const failure = raiseFailure(circuit)
   if (failure <= -RAISE_FAILURE_BITS) return

@@ -1,5 +1,5 @@
 import { log2Modulus } from '../circuit/laws.ts'
-import { raiseFailure } from '../circuit/raise.ts'
+import { raiseFailure, slotsOfStages } from '../circuit/raise.ts'
 import type { Circuit } from '../circuit/types.ts'
 import { counted } from '../text/counted.ts'
 import { lowPrimes } from './lowering/restoration/shape.ts'
@@ -48,7 +48,7 @@ function shapeOf({ raise, parameters, input }: Circuit): RestorationReport['shap
   const { raiseLevel = 0, slots } = parameters
   if (raise?.stages === undefined) return undefined
   const { stages } = raise
-  const copies = slots / 2 ** stages.reduce((sum, count) => sum + count, 0)
+  const copies = slots / slotsOfStages(stages)
   return { levels: input.level - raiseLevel - lowPrimes(stages.length), stages, copies }
 }
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { circuitElements } from '../../../src/circuit/keys.ts'
 import { log2Modulus } from '../../../src/circuit/laws.ts'
-import { raiseFailure } from '../../../src/circuit/raise.ts'
+import { raiseFailure, slotsOfStages } from '../../../src/circuit/raise.ts'
 import type { Circuit, ComplexVector } from '../../../src/circuit/types.ts'
 import { restorationBound, restorationLevels } from '../../../src/compiler/planner/search/restoration.ts'
 import type { ClientKey } from '../../../src/he-ops/client/client-key.ts'
@@ -42,7 +42,7 @@ export async function measureRestoration(
 ): Promise<object> {
   const { stages, rotations, scaleBits } = plan
   const bound = restorationBound(parameters.ring)
-  const copies = parameters.slots / 2 ** stages.reduce((sum, count) => sum + count, 0)
+  const copies = parameters.slots / slotsOfStages(stages)
   const choices = { stages, rotations, scaleBits, bound, networkLevels, copies, rms: RMS }
   const { circuit, restorer } = restorationCircuit(parameters, choices)
   const secret = await sampleSecretKey(parameters)
