@@ -92,6 +92,7 @@ export class Restorer {
   /**
    * Variance of the error that a restoration adds to each real element.
    *
+   * @param ring of the ciphertexts
    * @param rms root mean square of the elements
    */
   errorVariance(ring: number, rms: number): number {

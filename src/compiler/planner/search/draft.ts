@@ -71,9 +71,7 @@ export const candidatesOf = (graph: Graph, plan: LoweringPlan): Candidate[] =>
     precisionBits: precisionBits(graph, plan, draft, special),
   }))
 
-/**
- * The figures of candidates but for their precision, most of which takes longer to estimate than the others.
- */
+/** Candidates without their precision, which takes longer to estimate than their other figures. */
 export const costsOf = (graph: Graph, plan: LoweringPlan): CostedDraft[] =>
   drafted(graph, plan, (draft, special) => costed(plan, draft, special))
 
