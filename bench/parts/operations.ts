@@ -15,6 +15,7 @@ import { createKernelMemory, instantiateKernels } from '../../src/he-ops/kernels
 import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts'
 import { createSimdContext } from '../../src/he-ops/simd/index.ts'
 import { SimdKeySet } from '../../src/he-ops/simd/keys/key-set.ts'
+import { KeyWindow } from '../../src/he-ops/simd/keys/key-window.ts'
 import { Heap } from '../../src/he-ops/simd/memory/heap.ts'
 import { emitDivisions } from '../../src/he-ops/simd/operations/divide.ts'
 import { emitDots } from '../../src/he-ops/simd/operations/dot.ts'
@@ -124,7 +125,7 @@ async function setUp() {
       }))
       const outs = work.map(() => value(6, false))
       const run = program((builder) => {
-        emitRotations(builder, context, work)
+        emitRotations(builder, context, work, new KeyWindow(builder, context, []))
         emitDivisions(
           builder,
           context,
@@ -154,7 +155,7 @@ async function setUp() {
       const sum = value(6, true)
       const out = value(6, false)
       const run = program((builder) => {
-        emitRotations(builder, context, work)
+        emitRotations(builder, context, work, new KeyWindow(builder, context, []))
         emitDots(builder, context, store, [{ terms, constantScale: WEIGHT_SCALE, out: sum }])
         emitDivisions(builder, context, [{ from: sum, out }])
       })

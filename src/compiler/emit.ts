@@ -98,9 +98,10 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
     precisionBits: precisionOf(error, logitDeviation(graph)),
   }
   const seconds = layerSeconds(body, layers.length, options.target)
-  const estimate = estimateOf(body, seconds, precision, options.target)
+  const memory = options.target.memory(body)
+  const estimate = estimateOf(body, seconds, precision, memory)
   const lowered = { ops: used.ops, noiseSourceOf: used.noiseSourceOf, layers, noiseSources }
-  return { body, layerSeconds: seconds, estimate, graph, builder: lowered, noises }
+  return { body, layerSeconds: seconds, estimate, kernelBytes: memory.near, graph, builder: lowered, noises }
 }
 
 function lowerCandidate(builder: CircuitBuilder, candidate: Candidate): LoweredHead {

@@ -12,6 +12,8 @@ export interface LoweredCircuit {
   /** Estimated seconds of each layer. */
   readonly layerSeconds: readonly number[]
   readonly estimate: Estimate
+  /** Bytes of the memory that kernels reach. */
+  readonly kernelBytes: number
   readonly graph: Graph
   readonly builder: Pick<CircuitBuilder, 'layers' | 'noiseSources' | 'noiseSourceOf'> & {
     readonly ops: readonly Op[]

@@ -4,7 +4,7 @@ import { type CkksParameters, digitCount } from '../circuit/parameters/parameter
 import { bitLength } from '../circuit/parameters/primes.ts'
 import { MESSAGE_RMS_BOUND, refreshDepth, refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
-import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
+import { MOST_KERNEL_BYTES } from '../schedule/limits.ts'
 import { counted } from '../text/counted.ts'
 import { layerReads } from './layer-reads.ts'
 import { processMemory } from './planner/target/process-memory.ts'
@@ -205,7 +205,7 @@ function refreshInWords(circuit: Circuit): string[] {
  * The memory that a plan needs beyond the largest engine. Such a plan is reported, but cannot be executed.
  */
 function memoryInWords({ estimate }: Circuit, target: Target): string[] {
-  const excess = estimate.memoryBytes - MOST_ENGINE_BYTES
+  const excess = estimate.memoryBytes - MOST_KERNEL_BYTES
   if (target.name === 'seal' || excess <= 0) return []
   return [
     `its engine would need ${(excess / 1e9).toFixed(2)} GB more memory than one can have: it cannot be executed`,

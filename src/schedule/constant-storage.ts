@@ -109,7 +109,42 @@ function leastExpanded(bytes: ReadonlyMap<number, WeightBytes>): number {
   return least
 }
 
-/** Divides a list of sums into consecutive parts. The weights of one part are expanded together. */
+/** Far weights are copied in whole units of this many bytes. */
+const FAR_UNIT = 16
+
+export const inFarUnits = (bytes: number): number => Math.ceil(bytes / FAR_UNIT) * FAR_UNIT
+
+/** How a weight is kept, and how large it is. */
+export interface KeptWeight {
+  readonly isExpanded: boolean
+  readonly isFar: boolean
+  /** Words modulo one prime. */
+  readonly words: number
+  /** Share of its coefficients that are kept where it is expanded. */
+  readonly share: number
+  /** Number of primes that a sum reads it modulo. */
+  readonly limbs: number
+}
+
+/** Bytes that a sum takes while it reads a weight, beside what is kept. */
+export interface PassingBytes {
+  /** For the copy of what is kept in far memory. */
+  readonly copied: number
+  /** For the residues of an expanded weight. */
+  readonly expanded: number
+}
+
+export function passingBytes({ isExpanded, isFar, words, share, limbs }: KeptWeight): PassingBytes {
+  const kept = words * RESIDUE_BYTES * (isExpanded ? share : limbs)
+  return {
+    copied: isFar ? inFarUnits(kept) : 0,
+    expanded: isExpanded ? words * RESIDUE_BYTES * limbs : 0,
+  }
+}
+
+/**
+ * Divides a list of sums into consecutive parts. The weights of one part are copied and expanded together.
+ */
 export function expansionParts<S>(sums: readonly S[], bytesOf: (sum: S) => number): S[][] {
   const parts: S[][] = []
   let room = 0

@@ -1,6 +1,13 @@
 import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import type { Circuit, ConstantId, Op } from '../circuit/types.ts'
-import { type ConstantUse, type ExpansionRule, encodedWords, keptShare } from './constant-storage.ts'
+import {
+  type ConstantUse,
+  type ExpansionRule,
+  encodedWords,
+  inFarUnits,
+  keptShare,
+} from './constant-storage.ts'
+import { type FarStorage, NOTHING_FAR, type PlacedBytes } from './far-storage.ts'
 import { RESIDUE_BYTES } from './limits.ts'
 import { type WeightForm, Work } from './work.ts'
 
@@ -11,6 +18,31 @@ type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
  * reads it.
  */
 export function constantBytes(circuit: Body, isExpanded: ExpansionRule): number {
+  const { near, far } = placedConstantBytes(circuit, isExpanded, NOTHING_FAR)
+  return near + far
+}
+
+/** Bytes of all encoded constants where some weights are kept in far memory. */
+export function placedConstantBytes(
+  circuit: Body,
+  isExpanded: ExpansionRule,
+  { isFarWeight }: FarStorage,
+): PlacedBytes {
+  let near = 0
+  let far = 0
+  eachEncoding(circuit, isExpanded, (constant, bytes, use) => {
+    if (use === 'weight' && isFarWeight(constant)) far += inFarUnits(bytes)
+    else near += bytes
+  })
+  return { near, far }
+}
+
+/** Calls a function for each encoded constant once. */
+export function eachEncoding(
+  circuit: Body,
+  isExpanded: ExpansionRule,
+  body: (constant: ConstantId, bytes: number, use: ConstantUse) => void,
+): void {
   const words = numbersOf(circuit.constants, (constant) =>
     encodedWords(periodOf(constant), circuit.parameters.ring),
   )
@@ -24,11 +56,9 @@ export function constantBytes(circuit: Body, isExpanded: ExpansionRule): number 
         : residueEncoding(use, circuit),
     ),
   )
-  let bytes = 0
-  encodings.eachOnce((constant, limbs) => {
-    bytes += words[constant] * limbs * RESIDUE_BYTES
+  encodings.eachOnce((constant, { limbs, use }) => {
+    body(constant, words[constant] * limbs * RESIDUE_BYTES, use)
   })
-  return bytes
 }
 
 type Form = WeightForm | 'addend'
@@ -58,6 +88,7 @@ interface Encoding {
   readonly code: number
   /** Copies of the constant's words. */
   readonly limbs: number
+  readonly use: ConstantUse
 }
 
 const useOf = ({ form }: Use): ConstantUse => (form === 'addend' ? 'addend' : 'weight')
@@ -77,15 +108,17 @@ const FORMS: readonly Form[] = ['addend', 'extended', 'timesP', 'normal']
 function expandedEncoding(use: Use, share: number): Encoding {
   const codes = share === 1 ? WHOLE_CODES : HALF_CODES
   const kind = useOf(use)
-  return { scale: use.scale, code: codes[kind], limbs: share * COEFFICIENT_WORDS[kind] }
+  return { scale: use.scale, code: codes[kind], limbs: share * COEFFICIENT_WORDS[kind], use: kind }
 }
 
-function residueEncoding({ op, scale, form }: Use, { parameters }: Body): Encoding {
+function residueEncoding(use: Use, { parameters }: Body): Encoding {
+  const { op, scale, form } = use
   const special = form === 'extended' ? parameters.specialPrimes.length : 0
   return {
     scale,
     code: FIRST_RESIDUE_CODE + FORMS.indexOf(form) + FORMS.length * op.level,
     limbs: op.level + 1 + special,
+    use: useOf(use),
   }
 }
 
@@ -96,7 +129,7 @@ function residueEncoding({ op, scale, form }: Use, { parameters }: Body): Encodi
 class Encodings {
   /** By scale, then by code. */
   readonly #numbers = new Map<number, number[]>()
-  readonly #limbs: number[] = []
+  readonly #encodings: Encoding[] = []
   #pairs = new Float64Array(1024)
   #count = 0
 
@@ -105,23 +138,24 @@ class Encodings {
     this.#pairs[this.#count++] = this.#numberOf(encoding) * 2 ** 32 + constant
   }
 
-  #numberOf({ scale, code, limbs }: Encoding): number {
+  #numberOf(encoding: Encoding): number {
+    const { scale, code } = encoding
     let numbers = this.#numbers.get(scale)
     if (numbers === undefined) {
       numbers = []
       this.#numbers.set(scale, numbers)
     }
-    numbers[code] ??= this.#limbs.push(limbs) - 1
+    numbers[code] ??= this.#encodings.push(encoding) - 1
     return numbers[code]
   }
 
   /** Calls a function for each pair once. */
-  eachOnce(body: (constant: ConstantId, limbs: number) => void): void {
+  eachOnce(body: (constant: ConstantId, encoding: Encoding) => void): void {
     const pairs = this.#pairs.subarray(0, this.#count).sort()
     pairs.forEach((pair, i) => {
       if (i > 0 && pairs[i - 1] === pair) return
       const number = Math.floor(pair / 2 ** 32)
-      body(pair - number * 2 ** 32, this.#limbs[number])
+      body(pair - number * 2 ** 32, this.#encodings[number])
     })
   }
 

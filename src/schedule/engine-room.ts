@@ -1,6 +1,6 @@
 import type { Circuit } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { MOST_ENGINE_BYTES } from './limits.ts'
+import { MOST_KERNEL_BYTES } from './limits.ts'
 import { simdMemory } from './memory.ts'
 
 /**
@@ -9,7 +9,7 @@ import { simdMemory } from './memory.ts'
  *
  * @throws TOO_LARGE with `neededBytes` and `limitBytes`
  */
-export function requireEngineRoom(circuit: Circuit, limitBytes = MOST_ENGINE_BYTES): void {
+export function requireEngineRoom(circuit: Circuit, limitBytes = MOST_KERNEL_BYTES): void {
   requireRoom(circuit, simdMemory(circuit), limitBytes, 'of engine memory, and an engine has')
 }
 

@@ -1,6 +1,7 @@
 import type { KeyLevels } from '../circuit/keys.ts'
 import { ephemeralChain } from '../circuit/parameters/ephemeral.ts'
 import { type CkksParameters, digitCount, type KeySwitchingChain } from '../circuit/parameters/parameters.ts'
+import type { FarStorage, KeyName, PlacedBytes } from './far-storage.ts'
 import { RESIDUE_BYTES } from './limits.ts'
 
 type KeyParameters = KeySwitchingChain & Pick<CkksParameters, 'ring'>
@@ -19,26 +20,50 @@ export const switchingKeyBytes = (parameters: KeyParameters, level = parameters.
   RESIDUE_BYTES *
   parameters.ring
 
-/** Bytes of the two keys of the ephemeral secret in kernel memory; 0 where nothing is raised. */
-export function raiseKeyBytes(parameters: RaiseParameters): number {
+/** The switch to the ephemeral secret, whose key is small, and the keys that may be kept in far memory. */
+type AnyKeyName = KeyName | 'down'
+
+/**
+ * Bytes of each of a client's keys in memory: Galois keys, the relinearisation key, and those of the
+ * ephemeral secret, each up to the level at which it is used.
+ */
+export function keySizes(parameters: RaiseParameters, { relin, galois }: KeyLevels): Map<AnyKeyName, number> {
+  const sizes = new Map<AnyKeyName, number>()
+  for (const [element, level] of galois) sizes.set(element, switchingKeyBytes(parameters, level))
+  if (relin !== undefined) sizes.set('relin', switchingKeyBytes(parameters, relin))
   const { ring, raiseLevel } = parameters
-  if (raiseLevel === undefined) return 0
-  return (
-    switchingKeyBytes({ ring, ...ephemeralChain(parameters, raiseLevel) }) + switchingKeyBytes(parameters)
-  )
+  if (raiseLevel !== undefined) {
+    sizes.set('down', switchingKeyBytes({ ring, ...ephemeralChain(parameters, raiseLevel) }))
+    sizes.set('up', switchingKeyBytes(parameters))
+  }
+  return sizes
+}
+
+/** Bytes of all of a client's keys in memory. */
+export const keyMemory = (parameters: RaiseParameters, levels: KeyLevels): number =>
+  sumOf(keySizes(parameters, levels).values())
+
+/** `keyMemory` of keys that are all used at the highest level. */
+export function mostKeyMemory(parameters: RaiseParameters, galoisKeys: number): number {
+  const others = keyMemory(parameters, { relin: parameters.primes.length - 1, galois: new Map() })
+  return galoisKeys * switchingKeyBytes(parameters) + others
 }
 
 /**
- * Bytes of a client's keys in kernel memory: Galois keys, the relinearisation key, and those of the ephemeral
- * secret, each up to the level at which it is used.
+ * Bytes of a client's keys where some of them are kept in far memory. Those in kernel memory contain the
+ * window that far keys are copied to.
  */
-export function keyMemory(parameters: RaiseParameters, { relin, galois }: KeyLevels): number {
-  const levels = relin === undefined ? [...galois.values()] : [relin, ...galois.values()]
-  return (
-    levels.reduce((sum, level) => sum + switchingKeyBytes(parameters, level), 0) + raiseKeyBytes(parameters)
-  )
+export function placedKeyMemory(
+  parameters: RaiseParameters,
+  levels: KeyLevels,
+  { isFarKey }: FarStorage,
+): PlacedBytes {
+  const sizes = [...keySizes(parameters, levels)]
+  const isFar = (name: AnyKeyName): boolean => name !== 'down' && isFarKey(name)
+  const bytesOf = (wanted: boolean): number[] =>
+    sizes.filter(([name]) => isFar(name) === wanted).map(([, bytes]) => bytes)
+  const far = bytesOf(true)
+  return { near: sumOf(bytesOf(false)) + Math.max(0, ...far), far: sumOf(far) }
 }
 
-/** `keyMemory` of keys that are all used at the highest level. */
-export const mostKeyMemory = (parameters: RaiseParameters, galoisKeys: number): number =>
-  (1 + galoisKeys) * switchingKeyBytes(parameters) + raiseKeyBytes(parameters)
+const sumOf = (numbers: Iterable<number>): number => [...numbers].reduce((sum, number) => sum + number, 0)

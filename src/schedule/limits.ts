@@ -13,8 +13,13 @@ export const POLYNOMIAL_GAP_BYTES = 17 * 64
 /** Memory that the digits of one step's rotations may take. */
 export const DIGIT_BYTES = 96 * 2 ** 20
 
-/** Memory that the residues of weights may take which are expanded together. */
+/** Memory that weights may take which are copied or expanded together. */
 export const EXPANSION_BYTES = 64 * 2 ** 20
 
-/** The most memory that an engine can have. 32-bit addresses reach it; the last page is left out. */
-export const MOST_ENGINE_BYTES = 2 ** 32 - 65536
+/** The most memory that kernels reach, with 32-bit addresses; the last page is left out. */
+export const MOST_KERNEL_BYTES = 2 ** 32 - 65536
+
+/**
+ * Most kernel memory that a circuit is planned for. The engine takes a little more than the stated memory.
+ */
+export const MOST_PLANNED_BYTES = 0.98 * MOST_KERNEL_BYTES

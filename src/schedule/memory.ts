@@ -2,11 +2,19 @@ import { periodOf } from '../circuit/constants/constant.ts'
 import { galoisKeyCount, keyLevels } from '../circuit/keys.ts'
 import { operandsOf } from '../circuit/operands.ts'
 import { polynomialCounts } from '../circuit/polynomials.ts'
-import type { Circuit, Op, ValueId } from '../circuit/types.ts'
-import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from './constant-storage.ts'
-import { constantBytes } from './encoded-constants.ts'
-import { keyMemory } from './key-memory.ts'
-import { POLYNOMIAL_GAP_BYTES, RESIDUE_BYTES } from './limits.ts'
+import type { Circuit, Op, OpKind, ValueId } from '../circuit/types.ts'
+import {
+  type ExpansionRule,
+  encodedWords,
+  expansionParts,
+  expansionRule,
+  keptShare,
+  passingBytes,
+} from './constant-storage.ts'
+import { eachEncoding, placedConstantBytes } from './encoded-constants.ts'
+import { type FarStorage, NOTHING_FAR, type PlacedBytes, Reads } from './far-storage.ts'
+import { keySizes, placedKeyMemory } from './key-memory.ts'
+import { MOST_PLANNED_BYTES, POLYNOMIAL_GAP_BYTES, RESIDUE_BYTES } from './limits.ts'
 import { tableBytes } from './program-tables.ts'
 import { maxDigitSources, type Step, stepsOf } from './steps.ts'
 import { Work } from './work.ts'
@@ -16,33 +24,86 @@ const TABLE_WORDS = 4
 
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result' | 'refresh'>
 
-/**
- * Bytes of kernel memory that the simd engine needs for a circuit: keys, tables of primes and automorphisms,
- * encoded constants, the program's tables, and the peak of values and temporaries. The engine takes a little
- * more, for gaps between temporaries and where freed ranges do not fit the next request; a test holds the two
- * together.
- */
+type OpOf<K extends OpKind> = Extract<Op, { kind: K }>
+
+/** The memory that the simd engine needs for a circuit, and what of it is far memory. */
+export interface EngineMemory extends PlacedBytes {
+  readonly storage: FarStorage
+}
+
+/** Bytes of all memory that the simd engine needs for a circuit. */
 export function simdMemory(circuit: Body): number {
+  const { near, far } = engineMemory(circuit)
+  return near + far
+}
+
+/**
+ * The memory that the simd engine needs for a circuit. Everything is in kernel memory where that suffices.
+ * Otherwise keys and weights are kept in far memory: those that are read most rarely, and no more than
+ * needed. `near` is above `MOST_PLANNED_BYTES` where no choice is enough.
+ */
+export function engineMemory(circuit: Body): EngineMemory {
   const isExpanded = expansionRule(circuit)
-  return (
-    keyAndTableBytes(circuit) +
-    constantBytes(circuit, isExpanded) +
-    tableBytes(circuit) +
-    new Replay(circuit, isExpanded).peak()
-  )
+  const whole = memoryWith(circuit, isExpanded, NOTHING_FAR)
+  if (whole.near <= MOST_PLANNED_BYTES) return whole
+  const reads = new Reads(circuit)
+  const least = memoryWith(circuit, isExpanded, reads.farUpTo(Infinity))
+  if (least.near > MOST_PLANNED_BYTES) return least
+  // Copies take the most memory where all that can be far is far.
+  const copies = least.near + least.far - whole.near
+  const most = mostReads(movable(circuit, isExpanded, reads), whole.near + copies - MOST_PLANNED_BYTES)
+  return memoryWith(circuit, isExpanded, reads.farUpTo(most))
+}
+
+/** Bytes of keys and weights by the number of times that they are read. */
+function movable(circuit: Body, isExpanded: ExpansionRule, reads: Reads): Map<number, number> {
+  const bytes = new Map<number, number>()
+  const add = (number: number, own: number): void => {
+    bytes.set(number, (bytes.get(number) ?? 0) + own)
+  }
+  for (const [name, own] of keySizes(circuit.parameters, keyLevels(circuit.parameters, circuit))) {
+    if (name !== 'down') add(reads.keys.get(name)!, own)
+  }
+  eachEncoding(circuit, isExpanded, (constant, own, use) => {
+    if (use === 'weight') add(reads.weights[constant], own)
+  })
+  return bytes
+}
+
+/** The least number of reads up to which so many bytes are read. */
+function mostReads(bytesByReads: ReadonlyMap<number, number>, needed: number): number {
+  let moved = 0
+  for (const [reads, bytes] of [...bytesByReads].sort(([a], [b]) => a - b)) {
+    moved += bytes
+    if (moved >= needed) return reads
+  }
+  return Infinity
+}
+
+/**
+ * Kernel memory has keys, tables of primes and automorphisms, encoded constants, the program's tables, and
+ * the peak of values and temporaries. The engine takes a little more, for gaps between temporaries and where
+ * freed ranges do not fit the next request; a test holds the two together.
+ */
+function memoryWith(circuit: Body, isExpanded: ExpansionRule, storage: FarStorage): EngineMemory {
+  const keys = placedKeyMemory(circuit.parameters, keyLevels(circuit.parameters, circuit), storage)
+  const constants = placedConstantBytes(circuit, isExpanded, storage)
+  const replay = new Replay(circuit, isExpanded, storage)
+  return {
+    storage,
+    near: keys.near + tablesOfParameters(circuit) + constants.near + tableBytes(circuit) + replay.peak(),
+    far: keys.far + constants.far,
+  }
 }
 
 const limbBytes = ({ parameters }: Body): number => parameters.ring * RESIDUE_BYTES
 
-function keyAndTableBytes(circuit: Body): number {
+function tablesOfParameters(circuit: Body): number {
   const { ring, primes, specialPrimes } = circuit.parameters
-  const galoisKeys = galoisKeyCount(circuit)
-  const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
-  const keys = keyMemory(circuit.parameters, keyLevels(circuit.parameters, circuit))
   // An automorphism's table has one word for each group of four residues, and so has the table of its
   // inverse, which permutes its key.
-  return keys + all * TABLE_WORDS * limb + 2 * galoisKeys * ring
+  return all * TABLE_WORDS * limbBytes(circuit) + 2 * galoisKeyCount(circuit) * ring
 }
 
 /** One polynomial in memory, which several values may hold. */
@@ -58,6 +119,7 @@ interface Polynomial {
 class Replay {
   readonly #circuit: Body
   readonly #isExpanded: ExpansionRule
+  readonly #storage: FarStorage
   readonly #work: Work
   readonly #polynomials: Uint8Array
   readonly #limb: number
@@ -69,9 +131,10 @@ class Replay {
   #live = 0
   #peak = 0
 
-  constructor(circuit: Body, isExpanded: ExpansionRule) {
+  constructor(circuit: Body, isExpanded: ExpansionRule, storage: FarStorage) {
     this.#circuit = circuit
     this.#isExpanded = isExpanded
+    this.#storage = storage
     const { ops, result, parameters } = circuit
     this.#work = new Work({ ops, result, specialPrimes: parameters.specialPrimes.length })
     this.#polynomials = polynomialCounts(ops)
@@ -131,7 +194,7 @@ class Replay {
         return
       }
       case 'dot':
-        this.#compute(ops, this.#expanded(ops))
+        this.#compute(ops, this.#passing(ops))
         return
       case 'raise':
         this.#raise(ops)
@@ -146,19 +209,29 @@ class Replay {
     }
   }
 
-  /** Memory of the weights that are expanded together, at most, in limbs. */
-  #expanded(ids: readonly ValueId[]): number {
-    const { constants, parameters } = this.#circuit
-    const bytesOf = (id: ValueId): number => {
-      const op = this.#op(id) as Extract<Op, { kind: 'dot' }>
-      return op.terms.reduce((sum, { value, constant }) => {
-        if (!this.#isExpanded(constant, op.constantScale, 'weight')) return sum
-        const words = encodedWords(periodOf(constants.at(constant)!), parameters.ring)
-        return sum + words * this.#work.limbs(value) * RESIDUE_BYTES
-      }, 0)
-    }
+  /** Memory of the weights that are copied or expanded together, at most, in limbs. */
+  #passing(ids: readonly ValueId[]): number {
+    const bytesOf = (id: ValueId): number => this.#passingBytes(this.#op(id) as OpOf<'dot'>)
     const parts = expansionParts(ids, bytesOf)
     return Math.max(...parts.map((part) => part.reduce((sum, id) => sum + bytesOf(id), 0))) / this.#limb
+  }
+
+  #passingBytes({ terms, constantScale }: OpOf<'dot'>): number {
+    const { constants, parameters } = this.#circuit
+    return terms.reduce((sum, { value, constant: id }) => {
+      const isExpanded = this.#isExpanded(id, constantScale, 'weight')
+      const isFar = this.#storage.isFarWeight(id)
+      if (!isExpanded && !isFar) return sum
+      const constant = constants.at(id)!
+      const { copied, expanded } = passingBytes({
+        isExpanded,
+        isFar,
+        words: encodedWords(periodOf(constant), parameters.ring),
+        share: keptShare(constant),
+        limbs: this.#work.limbs(value),
+      })
+      return sum + copied + expanded
+    }, 0)
   }
 
   #op(id: ValueId): Op {

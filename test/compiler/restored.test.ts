@@ -13,7 +13,7 @@ import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { periodicPart } from '../../src/he-ops/encoding/decode-periodic.ts'
 import { execute } from '../../src/he-ops/executor.ts'
 import { referenceForward } from '../../src/models/index.ts'
-import { MOST_ENGINE_BYTES } from '../../src/schedule/limits.ts'
+import { MOST_KERNEL_BYTES } from '../../src/schedule/limits.ts'
 import { maxDigitSources, stepsOf } from '../../src/schedule/steps.ts'
 import { factorWithin, stretched } from '../client/stretched.ts'
 import { casesOf, isThorough } from '../support/thorough.ts'
@@ -56,7 +56,7 @@ t.test('the plan: counts, parameters, memory', async (t) => {
   t.ok(ephemeralBits(parameters, parameters.raiseLevel!) <= MAX_EPHEMERAL_LOG_QP[parameters.ring])
   const failure = raiseFailure(circuit)
   t.ok(failure <= -40 && failure > -60, `a chance of 2^${failure}`)
-  t.ok(circuit.estimate.memoryBytes < MOST_ENGINE_BYTES)
+  t.ok(circuit.estimate.memoryBytes < MOST_KERNEL_BYTES)
   const low = ops.filter(({ kind, level }) => kind === 'rotate' && level <= input.level)
   t.ok(low.length > 1000, 'the network itself runs at low levels')
 })

@@ -7,6 +7,7 @@ import { type Evaluator, noClient } from '../../src/he-ops/backend.ts'
 import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts'
 import type { SimdContext } from '../../src/he-ops/simd/context.ts'
 import type { SimdKeys } from '../../src/he-ops/simd/keys/key-set.ts'
+import { KeyWindow } from '../../src/he-ops/simd/keys/key-window.ts'
 import type { SwitchingKey } from '../../src/he-ops/simd/keys/switching-key.ts'
 import { type Division, emitDivisions } from '../../src/he-ops/simd/operations/divide.ts'
 import { emitDots } from '../../src/he-ops/simd/operations/dot.ts'
@@ -252,4 +253,4 @@ const emitHoisted = (
   builder: ProgramBuilder,
   context: SimdContext,
   rotation: Parameters<typeof emitExactRotation>[2],
-): void => emitRotations(builder, context, [rotation])
+): void => emitRotations(builder, context, [rotation], new KeyWindow(builder, context, []))

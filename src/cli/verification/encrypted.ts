@@ -19,7 +19,7 @@ import {
 import { SimdEngine } from '../../he-ops/simd/index.ts'
 import type { EngineName } from '../../schedule/engine-name.ts'
 import { requireEngineRoom, requireRoom } from '../../schedule/engine-room.ts'
-import { MOST_ENGINE_BYTES } from '../../schedule/limits.ts'
+import { MOST_KERNEL_BYTES } from '../../schedule/limits.ts'
 import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
@@ -52,7 +52,7 @@ export async function encryptedBackend(
   const ring = new KeyRing(memoryKeyStore())
   const manifest = manifestOf(circuit)
   const client = new LocalModel(manifest, ring, NO_LIMITS)
-  requireRoom(circuit, client.sizes.keys, MOST_ENGINE_BYTES, 'of keys, and a verification has room for')
+  requireRoom(circuit, client.sizes.keys, MOST_KERNEL_BYTES, 'of keys, and a verification has room for')
   const watch = new Stopwatch()
   const keySet = await keySetFrame(client)
   const keygenSeconds = watch.lap()

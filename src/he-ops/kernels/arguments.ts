@@ -64,6 +64,7 @@ export const KERNEL_FIELDS = {
     'q',
   ],
   expandDoubles: ['out', 'values', 'size', 'kept', 'table', 'quotients', 'q'],
+  fetch: ['out', 'from', 'units'],
   multiplyPairs: ['out0', 'out1', 'out2', 'a0', 'a1', 'b0', 'b1', 'size', 'q', 'inverse', 'square'],
   nttForward: ['values', 'table', 'quotients', 'size', 'q'],
   nttInverse: [

@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
+import { FarSource } from './far-source.ts'
 import { randomFiller } from './random.ts'
 
 /**
@@ -22,6 +23,8 @@ export interface Kernels {
   readonly DOT_GRANULE: WebAssembly.Global
   /** Bytes behind the packed residues that `unpack` may read. */
   readonly UNPACK_SLACK: WebAssembly.Global
+  /** What `fetch` copies from. */
+  readonly far: FarSource
   add: Kernel
   addBlocks: Kernel
   binomial: Kernel
@@ -33,6 +36,8 @@ export interface Kernels {
   exactQuotients: Kernel
   expand: Kernel
   expandDoubles: Kernel
+  /** A function of the platform: see `FarSource`. */
+  fetch: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
   nttInverse: Kernel
@@ -110,7 +115,9 @@ export async function instantiateKernels(
   const instance = await WebAssembly.instantiate(module ?? (await kernelModule(sharingOf(memory))), {
     env: { memory },
   })
-  return { ...(instance.exports as unknown as Kernels), random: randomFiller(memory) }
+  const far = new FarSource(memory)
+  const { fetch } = far
+  return { ...(instance.exports as unknown as Kernels), far, fetch, random: randomFiller(memory) }
 }
 
 const sharingOf = ({ buffer }: WebAssembly.Memory): MemorySharing =>

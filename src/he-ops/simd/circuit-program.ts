@@ -1,4 +1,4 @@
-import { conjugationElement, galoisElement } from '../../circuit/keys.ts'
+import { conjugationElement, galoisElement, keyLevels } from '../../circuit/keys.ts'
 import { polynomialCounts } from '../../circuit/polynomials.ts'
 import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
@@ -20,6 +20,8 @@ import {
   type Stop,
 } from './egress.ts'
 import type { SimdKeys } from './keys/key-set.ts'
+import { KeyWindow } from './keys/key-window.ts'
+import type { SwitchingKey } from './keys/switching-key.ts'
 import { type Division, emitDivisions } from './operations/divide.ts'
 import { emitDots, emitMixedSums, type MixedSum } from './operations/dot.ts'
 import {
@@ -107,6 +109,18 @@ const refreshedLevels = ({ ops }: Pick<Circuit, 'ops'>): number[] => [
   ...new Set(ops.flatMap((op) => (op.kind === 'refresh' ? [ops[op.source].level] : []))),
 ]
 
+/** The keys of a set that a circuit reads. Those that the set lacks are reported when they are needed. */
+function keysOf({ ring }: SimdContext, { ops }: Pick<Circuit, 'ops'>, keys: SimdKeys): SwitchingKey[] {
+  const { relin, galois } = keyLevels({ ring }, { ops })
+  const galoisKeys = [...galois.keys()].flatMap((element) => keys.galoisKeys.get(element) ?? [])
+  const isRaised = ops.some(({ kind }) => kind === 'raise')
+  return [
+    ...galoisKeys,
+    ...(relin === undefined ? [] : [keys.relinKey]),
+    ...(isRaised ? [keys.raiseKeys.up] : []),
+  ]
+}
+
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>
 
 /** Emits the phases of each step, and frees values after their last reader. */
@@ -120,6 +134,7 @@ class CircuitEmitter {
   readonly #polynomials: Uint8Array
   readonly #egress: EgressOptions | undefined
   readonly #storage: Storage
+  readonly #window: KeyWindow
   readonly #refreshes: RefreshRound[] = []
   readonly #stops: Stop[] = []
   /** For each value, the number of its readers that have not been emitted. */
@@ -143,6 +158,7 @@ class CircuitEmitter {
     this.#polynomials = polynomialCounts(circuit.ops)
     this.#egress = egress
     this.#storage = new Storage(builder, context)
+    this.#window = new KeyWindow(builder, context, keysOf(context, circuit, keys))
     this.#left = work.readerCounts(circuit.result)
   }
 
@@ -297,10 +313,11 @@ class CircuitEmitter {
   #relinearise(ids: readonly ValueId[]): void {
     // `emitRelinearisations` takes products of one level.
     for (const level of this.#byLevel(ids)) {
+      const key = this.#window.near(this.#keys.relinKey, this.#circuit.ops[level[0]].level + 1)
       const work: Parameters<typeof emitRelinearisations>[2][number][] = []
       this.#computing(level, (id, out) => {
         const { source } = this.#op<'relinearise'>(id)
-        work.push({ source: this.#storage.get(source), key: this.#keys.relinKey, out })
+        work.push({ source: this.#storage.get(source), key, out })
       })(() => emitRelinearisations(this.#builder, this.#context, work))
     }
   }
@@ -327,14 +344,16 @@ class CircuitEmitter {
         })
       }
       work.push({ source: this.#storage.get(op.source), element, key, out })
-    })(() => emitRotations(this.#builder, this.#context, work))
+    })(() => emitRotations(this.#builder, this.#context, work, this.#window))
   }
 
   #raise(ids: readonly ValueId[]): void {
+    const { down, up } = this.#keys.raiseKeys
+    const keys = { down, up: this.#window.near(up, this.#context.parameters.primes.length) }
     const work: Raise[] = []
     this.#computing(ids, (id, out) => {
       const source = this.#storage.get(this.#op<'raise'>(id).source)
-      work.push({ source, keys: this.#keys.raiseKeys, out })
+      work.push({ source, keys, out })
     })(() => emitRaises(this.#builder, this.#context, work))
   }
 

@@ -4,6 +4,8 @@ import { keyLevels } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { expansionRule } from '../../schedule/constant-storage.ts'
+import type { FarStorage } from '../../schedule/far-storage.ts'
+import { engineMemory } from '../../schedule/memory.ts'
 import { type ByteSource, openKeySet } from '../../wire/index.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
 import { type CircuitProgram, compileCircuit, egressLevels } from './circuit-program.ts'
@@ -21,7 +23,7 @@ import { SeedExpander } from './values/seeds.ts'
 export interface SimdEngineOptions {
   /** Threads that compute one inference together, the calling one included. */
   readonly threads: number
-  /** Most bytes of kernel memory. */
+  /** Most bytes of kernel memory and far memory together; without it as many as the system gives. */
   readonly memoryBytes?: number
 }
 
@@ -45,7 +47,7 @@ export class SimdEngine {
   }
 
   /** Creates the memory and the thread pool, which lives until `close`. */
-  static async create({ threads, memoryBytes }: SimdEngineOptions): Promise<SimdEngine> {
+  static async create({ threads, memoryBytes = Infinity }: SimdEngineOptions): Promise<SimdEngine> {
     const memory = createKernelMemory()
     const kernels = await instantiateKernels(memory)
     return new SimdEngine(
@@ -60,9 +62,10 @@ export class SimdEngine {
     return this.#pool.threads
   }
 
-  /** Bytes of kernel memory in use, and their peak. */
+  /** Bytes of memory in use, and their peak. */
   get memory(): { readonly used: number; readonly peak: number } {
-    return { used: this.#heap.used, peak: this.#heap.peak }
+    const { used, peak, far } = this.#heap
+    return { used: used + far.used, peak: peak + far.size }
   }
 
   /**
@@ -99,10 +102,11 @@ export class SimdEngine {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
       const levels = keyLevels(context, circuit)
+      const { storage } = engineMemory(circuit)
       prepareTables(context, [...levels.galois.keys()])
-      await this.#alone(() => keys.load(reader, levels, this.#pool, shouldStop))
+      await this.#alone(() => keys.load(reader, levels, this.#pool, shouldStop, storage.isFarKey))
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, egressLevels(circuit)), free)
-      const constants = this.#constantsOf(context, circuit, identity)
+      const constants = this.#constantsOf(context, circuit, identity, storage)
       const egress = egressOf(circuit, outputKeys)
       const program = owned.adopt(this.#link(context, circuit, keys, constants, egress, shouldStop), free)
       const loader = owned.adopt(new PairLoader(context), free)
@@ -169,10 +173,10 @@ export class SimdEngine {
     return context
   }
 
-  #constantsOf(context: SimdContext, circuit: Circuit, identity: object): ConstantStore {
+  #constantsOf(context: SimdContext, circuit: Circuit, identity: object, storage: FarStorage): ConstantStore {
     let constants = this.#constants.get(identity)
     if (constants === undefined) {
-      constants = new ConstantStore(context, circuit.constants, expansionRule(circuit))
+      constants = new ConstantStore(context, circuit.constants, expansionRule(circuit), storage)
       this.#constants.set(identity, constants)
     }
     return constants

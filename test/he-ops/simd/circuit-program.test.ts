@@ -13,10 +13,11 @@ import { piecesFor, runPiece } from '../../../src/he-ops/simd/program/program.ts
 import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
 import { DOUBLE_BOUND, type ExpansionRule, INTEGER_BOUND } from '../../../src/schedule/constant-storage.ts'
 import { extendedBasis } from '../../../src/schedule/extended-basis.ts'
+import { NOTHING_FAR } from '../../../src/schedule/far-storage.ts'
 import type { SeededRlwe } from '../../../src/wire/index.ts'
 import { randomCircuit } from '../../conformance/random-circuit.ts'
 import { CircuitBuilder } from './circuits.ts'
-import { simdFixture } from './fixture.ts'
+import { loadedFar, simdFixture } from './fixture.ts'
 
 const STEPS = [1, 7, 2048, 4095]
 const SCALE = 2 ** 26
@@ -25,6 +26,7 @@ const parameters = checkParameters({ ring: 8192, primes: primes.slice(0, 5), spe
 const fixture = await simdFixture(parameters, STEPS, { conjugation: true })
 t.teardown(() => fixture.delete())
 const { context, keys } = fixture
+const farKeys = await loadedFar(fixture)
 const { slots, ring } = parameters
 
 const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
@@ -41,10 +43,13 @@ function run(
   inputs: readonly SeededRlwe[],
   threads: number,
   isExpanded?: ExpansionRule,
+  isFar = false,
 ): Uint32Array[] {
   const before = context.heap.used
-  const constants = new ConstantStore(context, circuit.constants, isExpanded)
-  const program = compileCircuit(context, circuit, keys, constants, threads)
+  const farBefore = context.heap.far.used
+  const storage = isFar ? { isFarKey: () => true, isFarWeight: () => true } : NOTHING_FAR
+  const constants = new ConstantStore(context, circuit.constants, isExpanded, storage)
+  const program = compileCircuit(context, circuit, isFar ? farKeys : keys, constants, threads)
   const loader = new PairLoader(context)
   program.inputs.forEach(({ polynomials }, i) => {
     loader.load(fixture.packed(inputs[i], parameters.topLevel), polynomials[0], polynomials[1])
@@ -61,12 +66,13 @@ function run(
   constants.free()
   // Galois tables and conversions belong to the context and stay.
   if (context.heap.used - before > 2 ** 20) throw new Error('memory leaked')
+  if (context.heap.far.used !== farBefore) throw new Error('far memory leaked')
   return result
 }
 
 /**
- * @throws when the result differs from the clear one, or its bits depend on threads or on how constants are
- *   kept
+ * @throws when the result differs from the clear one, or its bits depend on threads, on how constants are
+ *   kept, or on which memory keys and weights are in
  */
 function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
   const residues = run(circuit, inputs, 1)
@@ -86,6 +92,7 @@ function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
     })
   }
   for (const threads of [2, 3]) requireSame(run(circuit, inputs, threads), `Running ${threads} threads`)
+  requireSame(run(circuit, inputs, 2, undefined, true), 'Far memory')
   const isLong = circuit.constants.map((constant) => periodOf(constant) >= 8)
   if (isLong.includes(true)) {
     long++
@@ -93,6 +100,8 @@ function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
     const bound = { weight: INTEGER_BOUND, addend: DOUBLE_BOUND }
     const expanded = run(circuit, inputs, 2, (id, scale, use) => isLong[id] && scale < bound[use])
     requireSame(expanded, 'Expanding constants when they are read')
+    const far = run(circuit, inputs, 3, (id, scale, use) => isLong[id] && scale < bound[use], true)
+    requireSame(far, 'Expanding constants of far memory')
   }
 }
 

@@ -49,6 +49,16 @@ export async function newSimdContext(parameters: CkksParameters): Promise<SimdCo
   return createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
 }
 
+/** The keys of a fixture once more, in far memory. */
+export async function loadedFar({ context, keySet }: SimdFixture): Promise<SimdKeySet> {
+  const { parameters } = context
+  const keys = new SimdKeySet(context)
+  const reader = await openKeySet(parameters, bytesSource(keySet))
+  const levels = wholeKeys(parameters, reader.galoisElements)
+  await keys.load(reader, levels, undefined, undefined, () => true)
+  return keys
+}
+
 /** @param conjugation whether the key set has a key for conjugation */
 export async function simdFixture(
   parameters: CkksParameters,

@@ -11,6 +11,7 @@ import { coefficientDeviation, raisingNoise } from '../../../src/he-ops/noise.ts
 import { compileCircuit } from '../../../src/he-ops/simd/circuit-program.ts'
 import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
+import type { SimdKeys } from '../../../src/he-ops/simd/keys/key-set.ts'
 import { piecesFor, runPiece } from '../../../src/he-ops/simd/program/program.ts'
 import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
 import { keyMemory } from '../../../src/schedule/key-memory.ts'
@@ -21,7 +22,7 @@ import { raising } from '../../support/raising.ts'
 import { createSimdEvaluator } from '../../support/simd-evaluator.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { CircuitBuilder } from './circuits.ts'
-import { type SimdFixture, simdFixture, unpacked } from './fixture.ts'
+import { loadedFar, type SimdFixture, simdFixture, unpacked } from './fixture.ts'
 
 // Raised values against exact integer arithmetic. Primes are of unlike sizes, so that a target may be much
 // smaller than a source.
@@ -145,9 +146,10 @@ t.test('a circuit’s raises have the same bits for any number of threads', asyn
       SCALE,
     ),
   )
-  const run = (threads: number): Uint32Array[] => {
+  const farKeys = await loadedFar(fixture)
+  const run = (threads: number, own: SimdKeys = keys): Uint32Array[] => {
     const constants = new ConstantStore(context, [])
-    const linked = compileCircuit(context, circuit, keys, constants, threads)
+    const linked = compileCircuit(context, circuit, own, constants, threads)
     const loader = new PairLoader(context)
     linked.inputs.forEach(({ polynomials }, i) => {
       loader.load(fixture.packed(pairs[i], topLevel), polynomials[0], polynomials[1])
@@ -166,6 +168,7 @@ t.test('a circuit’s raises have the same bits for any number of threads', asyn
   const expected = run(1)
   const { used } = context.heap
   for (const threads of [2, 3]) t.strictSame(run(threads), expected, `${threads} threads`)
+  t.strictSame(run(2, farKeys), expected, 'keys in far memory')
   t.equal(context.heap.used, used, 'no memory is kept')
 
   const evaluator = createSimdEvaluator(context, keys, { constants: [] })

@@ -30,7 +30,7 @@ export interface LoweringPlan {
   /** The link that refreshes go over. */
   readonly link?: Link
   /** As in `PlanRequest`. */
-  readonly mostKeyMemory?: number
+  readonly mostRestorationMemory?: number
 }
 
 /** The modulus between two refreshes. */
@@ -83,8 +83,11 @@ export interface Candidate {
   readonly refreshSeconds: number
   readonly refreshBytes: number
   readonly keyBytes: number
-  /** Bytes of an engine's memory for the keys where the server restores levels; 0 for other plans. */
-  readonly keyMemory: number
+  /**
+   * Bytes of an engine's memory for keys and for the transforms' constants where the server restores levels;
+   * 0 for other plans.
+   */
+  readonly restorationMemory: number
   /** Whether the keys can be uploaded, and leave room for weights and values in an engine's memory. */
   readonly keysFit: boolean
   readonly queryBytes: number

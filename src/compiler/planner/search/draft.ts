@@ -7,7 +7,7 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import { sumSeconds } from '../../../schedule/cost-model.ts'
 import { type ExtendedBasis, extendedBasis } from '../../../schedule/extended-basis.ts'
 import { keyMemory } from '../../../schedule/key-memory.ts'
-import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
+import { MOST_KERNEL_BYTES } from '../../../schedule/limits.ts'
 import { logitNoise, type NoisyBody } from '../../analysis/noise.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
@@ -35,6 +35,7 @@ import {
   restorationLevels,
   restorationPrimes,
   restorerOf,
+  transformBytes,
 } from './restoration.ts'
 
 /**
@@ -46,10 +47,11 @@ const MOST_SPECIAL_PRIMES = 14
 /** Most bytes of keys that a client uploads for a plan with restorations. */
 const MOST_UPLOADED_KEY_BYTES = 2e9
 /**
- * Largest share of an engine's memory that keys may take in each ring, for most networks; weights, the
- * transforms' constants and values take the rest. The circuit's own memory is checked when it is made.
+ * Largest share of kernel memory that keys and the transforms' constants may take; values take the rest. The
+ * network's weights, which are read once or a few times, go to far memory where they have no room. The
+ * circuit's own memory is checked when it is made.
  */
-const MOST_KEY_SHARE: Readonly<Record<number, number>> = { 32768: 0.62, 65536: 0.55 }
+const MOST_RESTORATION_SHARE = 0.72
 
 /** Bits by which the product of the base primes lies below the sum of their sizes. */
 const BASE_LACK_BITS = 1
@@ -127,15 +129,20 @@ function drafted<T>(
 }
 
 /**
- * Bytes of an engine's memory for the keys of a draft with restorations. Their chains are long, so that keys
- * take most of the memory. Those of other plans are not counted.
+ * Bytes of an engine's memory for the keys of a draft with restorations, and for the constants of the
+ * transforms. Their chains are long, so that these take most of the memory, and they are read again and
+ * again. Those of other plans are not counted.
  */
-const restorationKeyMemory = (
+function restorationMemoryOf(
+  { segment, copies = 1 }: LoweringPlan,
   chain: PlannedChain,
   parameters: KeySwitchingChain,
   ops: readonly Op[],
-): number =>
-  chain.raiseLevel === undefined ? 0 : keyMemory({ ...chain, ...parameters }, keyLevels(chain, { ops }))
+): number {
+  if (chain.raiseLevel === undefined) return 0
+  const keys = keyMemory({ ...chain, ...parameters }, keyLevels(chain, { ops }))
+  return keys + transformBytes(segment!.restoration!, chain.ring, copies, parameters)
+}
 
 /**
  * Lowers the graph. @returns the logits, the level of the last base prime, and the cuts if there are
@@ -207,9 +214,8 @@ type Body = NoisyBody &
     readonly basis: ExtendedBasis
   }
 
-/** Bytes of an engine's memory that the keys of a plan with restorations may take. */
-const mostKeyMemoryOf = ({ ring, mostKeyMemory = Infinity }: LoweringPlan): number =>
-  Math.min(mostKeyMemory, MOST_KEY_SHARE[ring] * MOST_ENGINE_BYTES)
+const mostRestorationMemoryOf = ({ mostRestorationMemory = Infinity }: LoweringPlan): number =>
+  Math.min(mostRestorationMemory, MOST_RESTORATION_SHARE * MOST_KERNEL_BYTES)
 
 /** A drafted circuit. */
 interface Draft {
@@ -237,7 +243,7 @@ function costed(
   const specialPrimes = specialPrimesOf(plan, special)
   const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
   const uploaded = keyBytes(chain, specialPrimes, galoisKeyCount({ ops }))
-  const keyMemory = restorationKeyMemory(chain, { primes, specialPrimes }, ops)
+  const restorationMemory = restorationMemoryOf(plan, chain, { primes, specialPrimes }, ops)
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
     { cuts: restoration ? 0 : (refresh?.cuts.size ?? 0), ciphertexts: refresh?.ciphertexts ?? 0 },
     { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },
@@ -254,8 +260,10 @@ function costed(
     groups: interleaveGroups(body, seconds),
     keyBytes: uploaded,
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
-    keyMemory,
-    keysFit: keyMemory === 0 || (keyMemory <= mostKeyMemoryOf(plan) && uploaded <= MOST_UPLOADED_KEY_BYTES),
+    restorationMemory,
+    keysFit:
+      restorationMemory === 0 ||
+      (restorationMemory <= mostRestorationMemoryOf(plan) && uploaded <= MOST_UPLOADED_KEY_BYTES),
     excessBits: Math.ceil(
       Math.max(
         bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring],

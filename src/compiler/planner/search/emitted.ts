@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../../../errors/index.ts'
-import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
+import { MOST_PLANNED_BYTES } from '../../../schedule/limits.ts'
 import type { LoweredCircuit } from '../../lowered-circuit.ts'
 import type { FittingCandidate } from './candidate.ts'
 import { imprecise } from './no-plan.ts'
@@ -15,14 +15,8 @@ export interface Emitted {
 type Emit = (candidate: FittingCandidate) => LoweredCircuit | undefined
 
 /**
- * Most memory of an engine that a circuit with restorations is planned for. The engine takes a little more
- * than the stated memory.
- */
-const MOST_PLANNED_BYTES = 0.98 * MOST_ENGINE_BYTES
-
-/**
- * For each way, the best candidate whose circuit has the requested precision, and fits an engine's memory
- * where the server restores levels. Where none fits, it is the circuit that needs the least memory: its plan
+ * For each way, the best candidate whose circuit has the requested precision, and fits an engine's kernel
+ * memory where the server restores levels. Where none fits, it is the circuit that needs the least: its plan
  * says that no engine can have so much. A circuit can be less precise than its draft, so figures are only
  * stated of candidates that were lowered.
  *
@@ -43,46 +37,47 @@ export function bestOfEach(ways: readonly Way[], precisionBits: number, emit: Em
   return found
 }
 
-/** Number of searches of a way, each with less memory for keys than the one before. */
+/** Number of searches of a way, each with less memory for keys and transforms than the one before. */
 const MOST_SEARCHES = 3
 
 function bestOf(way: Way, precisionBits: number, emit: Emit): Emitted {
   let found = firstPrecise(way(Infinity), precisionBits, emit)
   for (let search = 2; search <= MOST_SEARCHES && 'smallest' in found; search++) {
-    const next = withFewerKeys(found, way, precisionBits, emit)
+    const next = withLessMemory(found, way, precisionBits, emit)
     if (next === undefined) break
     found = 'smallest' in next ? { ...next, smallest: smallerOf(next.smallest, found.smallest) } : next
   }
   return 'smallest' in found ? found.smallest : found
 }
 
-/** The outcome of a search with less memory for keys; undefined when it has no precise circuit. */
-function withFewerKeys(
-  { mostKeyMemory }: TooLarge,
+/** The outcome of a search with less memory; undefined when it has no precise circuit. */
+function withLessMemory(
+  { mostRestorationMemory: most }: TooLarge,
   way: Way,
   precisionBits: number,
   emit: Emit,
 ): Emitted | TooLarge | undefined {
-  if (mostKeyMemory <= 0) return undefined
+  if (most <= 0) return undefined
   try {
-    return firstPrecise(way(mostKeyMemory), precisionBits, emit)
+    return firstPrecise(way(most), precisionBits, emit)
   } catch (error) {
     if (error instanceof PolyVeilError) return undefined
     throw error
   }
 }
 
-const memoryOf = ({ lowered }: Emitted): number => lowered.estimate.memoryBytes
+const memoryOf = ({ lowered }: Emitted): number => lowered.kernelBytes
 
 const smallerOf = (a: Emitted, b: Emitted | undefined): Emitted =>
   b === undefined || memoryOf(a) < memoryOf(b) ? a : b
 
 /**
- * The smallest of the circuits, none of which fits an engine's memory, and memory for keys that would fit.
+ * The smallest of the circuits, none of which fits an engine's memory, and memory for keys and transforms
+ * that would fit.
  */
 interface TooLarge {
   readonly smallest: Emitted
-  readonly mostKeyMemory: number
+  readonly mostRestorationMemory: number
 }
 
 /** @throws DEPTH_EXCEEDED when no circuit has the precision */
@@ -92,20 +87,20 @@ function firstPrecise(
   emit: Emit,
 ): Emitted | TooLarge {
   let best = -Infinity
-  let mostKeyMemory = Infinity
+  let mostRestorationMemory = Infinity
   let smallest: Emitted | undefined
   for (const candidate of candidates) {
-    if (candidate.keyMemory > mostKeyMemory) continue
+    if (candidate.restorationMemory > mostRestorationMemory) continue
     const lowered = emit(candidate)
     const reached = lowered?.estimate.precisionBits ?? -Infinity
     best = Math.max(best, reached)
     if (lowered === undefined || reached < precisionBits) continue
     const emitted = { candidate, lowered }
     const excess = memoryOf(emitted) - MOST_PLANNED_BYTES
-    if (candidate.keyMemory === 0 || excess <= 0) return emitted
+    if (candidate.restorationMemory === 0 || excess <= 0) return emitted
     smallest = smallerOf(emitted, smallest)
-    mostKeyMemory = candidate.keyMemory - excess
+    mostRestorationMemory = candidate.restorationMemory - excess
   }
   if (smallest === undefined) throw imprecise(precisionBits, best)
-  return { smallest, mostKeyMemory }
+  return { smallest, mostRestorationMemory }
 }

@@ -1,4 +1,7 @@
+import type { KeySwitchingChain } from '../../../circuit/parameters/parameters.ts'
 import { raiseBound } from '../../../circuit/raise.ts'
+import { encodedWords } from '../../../schedule/constant-storage.ts'
+import { RESIDUE_BYTES } from '../../../schedule/limits.ts'
 import { Restorer } from '../../lowering/restoration/restore.ts'
 import {
   highLevelBits,
@@ -44,6 +47,21 @@ export function restorationLevels(
 export function groupsOfStages(slots: number, groups: number): number[] {
   const stages = Math.log2(slots)
   return Array.from({ length: groups }, (_, i) => Math.floor((stages + i) / groups))
+}
+
+/**
+ * Bytes of the transforms' constants, which the engine keeps for all restorations. Nearly all of them belong
+ * to the last group, whose diagonals have no short period: it is computed at the highest level and at the
+ * lowest ones.
+ */
+export function transformBytes(
+  { stages }: RestorationPlan,
+  ring: number,
+  copies: number,
+  { primes, specialPrimes }: KeySwitchingChain,
+): number {
+  const limbs = primes.length + lowPrimes(stages.length) + 2 * specialPrimes.length
+  return 2 ** stages.at(-1)! * encodedWords(ring / 2 / copies, ring) * RESIDUE_BYTES * limbs
 }
 
 /** Restores values by a plan in a chain of these levels. */

@@ -321,7 +321,7 @@ class RefreshedSearch {
   }
 
   #planOf(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): LoweringPlan {
-    const { target, precisionBits, maxPrimeBits, link, batch, mostKeyMemory } = this.#request
+    const { target, precisionBits, maxPrimeBits, link, batch, mostRestorationMemory } = this.#request
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: segment.primeBits - 2, waterline, margin }
     const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
@@ -338,7 +338,7 @@ class RefreshedSearch {
       precisionBits,
       segment,
       link,
-      mostKeyMemory,
+      mostRestorationMemory,
     }
   }
 }

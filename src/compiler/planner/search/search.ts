@@ -31,8 +31,11 @@ export interface PlanRequest {
   readonly link?: Link
   /** Size of the largest prime, in bits. Larger and fewer primes make fewer digits. */
   readonly maxPrimeBits: number
-  /** Bytes of an engine's memory that keys may take where the server restores levels; any by default. */
-  readonly mostKeyMemory?: number
+  /**
+   * Bytes of an engine's memory that keys and the transforms' constants may take where the server restores
+   * levels; any by default.
+   */
+  readonly mostRestorationMemory?: number
 }
 
 /** Largest error of a draft's precision. */

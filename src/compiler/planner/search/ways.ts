@@ -22,9 +22,10 @@ export interface OtherWay {
 /**
  * A search that starts when its candidates are first asked for. It throws DEPTH_EXCEEDED if none fits.
  *
- * @param mostKeyMemory bytes of an engine's memory that keys may take where the server restores levels
+ * @param mostRestorationMemory bytes of an engine's memory that keys and the transforms' constants may take
+ *   where the server restores levels
  */
-export type Way = (mostKeyMemory: number) => Iterable<FittingCandidate>
+export type Way = (mostRestorationMemory: number) => Iterable<FittingCandidate>
 
 /**
  * The ways to run a network that the choice allows: in one shot, with refreshes, or both; or with levels that
@@ -34,7 +35,8 @@ export function waysFor(graph: Graph, choice: RefreshChoice, request: PlanReques
   const oneShot: Way = () => searchPlans(graph, request)
   const refreshed: Way = () => searchRefreshed(graph, request)
   if (choice === 'client') return [refreshed]
-  if (choice === 'server') return [(mostKeyMemory) => searchRestored(graph, { ...request, mostKeyMemory })]
+  if (choice === 'server')
+    return [(most) => searchRestored(graph, { ...request, mostRestorationMemory: most })]
   // Only the simd engine runs refreshes.
   return choice === 'never' || request.target.name !== 'simd' ? [oneShot] : [oneShot, refreshed]
 }

@@ -8,6 +8,7 @@ import {
 import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { refreshRounds } from '../../../circuit/refresh.ts'
 import type { Estimate } from '../../../circuit/types.ts'
+import type { PlacedBytes } from '../../../schedule/far-storage.ts'
 import type { CircuitBody } from '../../lowered-circuit.ts'
 import type { Target } from './target.ts'
 
@@ -31,12 +32,13 @@ export function layerSeconds(circuit: CircuitBody, layers: number, { costs }: Ta
  * Estimates seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes.
  *
  * @param secondsOfLayers as `layerSeconds` returns them; the circuit takes their sum
+ * @param memory as the target states it
  */
 export function estimateOf(
   circuit: CircuitBody,
   secondsOfLayers: readonly number[],
   precision: Precision,
-  target: Target,
+  memory: PlacedBytes,
 ): Estimate {
   const { parameters, input, output, refresh } = circuit
   const { ring, primes } = parameters
@@ -46,7 +48,7 @@ export function estimateOf(
   return {
     seconds: secondsOfLayers.reduce((sum, seconds) => sum + seconds, 0),
     ...precision,
-    memoryBytes: target.memory(circuit),
+    memoryBytes: memory.near + memory.far,
     bytes: {
       keys: keyBytes(parameters, galoisKeys),
       query: input.layout.ciphertexts * (packed(input.level) + SEED_BYTES),

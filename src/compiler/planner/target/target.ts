@@ -7,7 +7,8 @@ import {
   LARGEST_SEAL_RING,
   SIMD_PRIME_BITS,
 } from '../../../schedule/engine-name.ts'
-import { simdMemory } from '../../../schedule/memory.ts'
+import type { PlacedBytes } from '../../../schedule/far-storage.ts'
+import { engineMemory } from '../../../schedule/memory.ts'
 import type { CircuitBody } from '../../lowered-circuit.ts'
 import type { PrimeSizes } from '../modulus/chain.ts'
 import { sealCosts } from './seal-cost.ts'
@@ -28,8 +29,8 @@ export interface Target {
   /** Largest number of special primes that the engine's key switching supports. */
   readonly mostSpecialPrimes: number
   readonly costs: CostModel
-  /** Bytes of the engine's memory for a circuit and the keys of one client. */
-  memory(circuit: CircuitBody): number
+  /** The engine's memory for a circuit and the keys of one client. */
+  memory(circuit: CircuitBody): PlacedBytes
 }
 
 const seal: Target = Object.freeze({
@@ -38,7 +39,7 @@ const seal: Target = Object.freeze({
   primeSizes: { least: 30, most: 60 },
   mostSpecialPrimes: 1,
   costs: sealCosts(),
-  memory: sealMemory,
+  memory: (circuit: CircuitBody) => ({ near: sealMemory(circuit), far: 0 }),
 })
 
 /** @param speeds of the SIMD engine's kernels */
@@ -51,7 +52,7 @@ export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS):
         primeSizes: { least: 20, most: SIMD_PRIME_BITS },
         mostSpecialPrimes: 8,
         costs: simdCosts(speeds),
-        memory: simdMemory,
+        memory: engineMemory,
       }
 
 /** The engine that executes circuits under these parameters. */

@@ -5,9 +5,12 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import {
   type ExpansionRule,
   encodedWords,
+  inFarUnits,
+  keptShare,
   LEAST_BLOCK,
   NO_EXPANSION,
 } from '../../../schedule/constant-storage.ts'
+import { type FarStorage, NOTHING_FAR } from '../../../schedule/far-storage.ts'
 import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
@@ -27,7 +30,7 @@ export type ConstantForm = 'normal' | 'extended' | 'timesP' | 'addend'
  * the primes.
  */
 export interface EncodedConstant {
-  /** Address of the first residue modulo the first prime. */
+  /** Address of the first residue modulo the first prime; of far weights in far memory. */
   readonly address: number
   /** Residues for each prime; the constant takes four bytes for each. */
   readonly count: number
@@ -42,7 +45,7 @@ export interface EncodedConstant {
  * `schedule/constant-storage.ts`.
  */
 export interface IntegerConstant {
-  /** Address of `kept` signed words, or of as many integral doubles. */
+  /** Address of `kept` signed words, or of as many integral doubles; of far weights in far memory. */
   readonly address: number
   /** Number of integers: count / 2 for real constants, count for complex ones. */
   readonly kept: number
@@ -58,6 +61,12 @@ const formNumber = (form: ConstantForm, primes: number): number => 2 + FORMS.ind
 const WORDS = 0
 const DOUBLES = 1
 
+/**
+ * Encodings in far memory are noted in units of so many bytes, because their addresses exceed words. They are
+ * even, as the table of encodings needs.
+ */
+const FAR_UNIT = 8
+
 /** Memory of rounded coefficients. */
 type IntegerArray = typeof Int32Array | typeof Float64Array
 
@@ -69,19 +78,29 @@ type IntegerArray = typeof Int32Array | typeof Float64Array
  */
 export class ConstantStore {
   readonly isExpanded: ExpansionRule
+  /** Says which weights are kept in far memory: addresses of their encodings are there. */
+  readonly isFarWeight: FarStorage['isFarWeight']
   readonly #context: SimdContext
   readonly #encodings: Encodings
   readonly #arena: Arena
+  readonly #farArena: Arena
   /** log2 of the modulus of each level. */
   readonly #bits: readonly number[]
   #constants: ConstantList
 
   /** @param isExpanded says which weights callers must get by `integers`, and which addends by `doubles` */
-  constructor(context: SimdContext, constants: ConstantList, isExpanded: ExpansionRule = NO_EXPANSION) {
+  constructor(
+    context: SimdContext,
+    constants: ConstantList,
+    isExpanded: ExpansionRule = NO_EXPANSION,
+    { isFarWeight }: FarStorage = NOTHING_FAR,
+  ) {
     this.#context = context
     this.#constants = constants
     this.isExpanded = isExpanded
+    this.isFarWeight = isFarWeight
     this.#arena = new Arena(context.heap)
+    this.#farArena = new Arena(context.heap.far)
     this.#bits = modulusBits(context.parameters)
     this.#encodings = new Encodings(constants.length)
   }
@@ -113,12 +132,14 @@ export class ConstantStore {
    */
   encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
     const number = formNumber(form, primes)
-    return this.#once(id, scale, number, primes, () => this.#encode(id, scale, primes, form))
+    const isFar = form !== 'addend' && this.isFarWeight(id)
+    return this.#once(id, scale, number, primes, isFar, () => this.#encode(id, scale, primes, form, isFar))
   }
 
-  /** Words that a constant takes modulo each prime, or as integers. */
-  words(id: ConstantId): number {
-    return encodedWords(periodOf(this.#constants.at(id)!), this.#context.ring)
+  /** Words that a constant takes modulo each prime, and the share of them that is kept as integers. */
+  size(id: ConstantId): { readonly words: number; readonly share: number } {
+    const constant = this.#constants.at(id)!
+    return { words: encodedWords(periodOf(constant), this.#context.ring), share: keptShare(constant) }
   }
 
   /**
@@ -126,7 +147,7 @@ export class ConstantStore {
    * @throws as `encoded`
    */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
-    return this.#rounded(id, scale, WORDS, primes, Int32Array)
+    return this.#rounded(id, scale, WORDS, primes, this.isFarWeight(id))
   }
 
   /**
@@ -134,11 +155,12 @@ export class ConstantStore {
    * @throws as `encoded`
    */
   doubles(id: ConstantId, scale: number, primes: number): IntegerConstant {
-    return this.#rounded(id, scale, DOUBLES, primes, Float64Array)
+    return this.#rounded(id, scale, DOUBLES, primes, false)
   }
 
-  #rounded(id: ConstantId, scale: number, form: number, primes: number, type: IntegerArray): IntegerConstant {
-    const constant = this.#once(id, scale, form, primes, () => this.#round(id, scale, type))
+  #rounded(id: ConstantId, scale: number, form: number, primes: number, isFar: boolean): IntegerConstant {
+    const type = form === WORDS ? Int32Array : Float64Array
+    const constant = this.#once(id, scale, form, primes, isFar, () => this.#round(id, scale, type, isFar))
     return { ...constant, kept: this.#kept(id, constant.count) }
   }
 
@@ -153,6 +175,7 @@ export class ConstantStore {
     scale: number,
     form: number,
     primes: number,
+    isFar: boolean,
     encode: () => Encoding,
   ): EncodedConstant {
     let encoding = this.#encodings.find(id, scale, form)
@@ -161,7 +184,8 @@ export class ConstantStore {
       encoding = encode()
       this.#encodings.add(id, scale, form, encoding)
     }
-    const { address, isZero } = encoding
+    const { isZero } = encoding
+    const address = isFar ? encoding.address * FAR_UNIT : encoding.address
     const { count, shift } = this.#shape(2 * periodOf(this.#constants.at(id)!))
     return { address, count, shift, isZero }
   }
@@ -170,24 +194,44 @@ export class ConstantStore {
    * Rounds the coefficients, of real constants the first half: the middle coefficient is zero, and the second
    * half are the negatives of the first half.
    */
-  #round(id: ConstantId, scale: number, type: IntegerArray): Encoding {
-    const { heap } = this.#context
+  #round(id: ConstantId, scale: number, type: IntegerArray, isFar: boolean): Encoding {
     const coefficients = this.#embedding(id)
     const { count } = this.#shape(coefficients.length)
     const kept = this.#kept(id, count)
     const bytes = kept * type.BYTES_PER_ELEMENT
-    const address = this.#arena.allocate(bytes)
-    const numbers = new type(heap.memory.buffer, address, kept)
     const step = count / coefficients.length
-    if (step > 1) numbers.fill(0)
-    let isZero = true
-    for (let i = 0; i < kept / step; i++) {
-      const integer = roundToEven(coefficients[i] * scale)
-      numbers[i * step] = integer
-      isZero &&= integer === 0
-    }
+    return this.#written(bytes, isFar, (at) => {
+      const numbers = new type(this.#context.heap.memory.buffer, at, kept)
+      if (step > 1) numbers.fill(0)
+      let isZero = true
+      for (let i = 0; i < kept / step; i++) {
+        const integer = roundToEven(coefficients[i] * scale)
+        numbers[i * step] = integer
+        isZero &&= integer === 0
+      }
+      return isZero
+    })
+  }
+
+  /**
+   * Keeps what is written to kernel memory: there, or as a copy in far memory.
+   *
+   * @param write fills the bytes from an address on, and returns whether all is zero
+   */
+  #written(bytes: number, isFar: boolean, write: (at: number) => boolean): Encoding {
     this.bytes += bytes
-    return { address, isZero }
+    if (!isFar) {
+      const address = this.#arena.allocate(bytes)
+      return { address, isZero: write(address) }
+    }
+    const { heap, ring } = this.#context
+    const copied = inFarUnits(bytes)
+    // Behind the coefficients of a constant that is being encoded.
+    const at = this.#arena.scratch(8 * ring + copied) + 8 * ring
+    const isZero = write(at)
+    const address = this.#farArena.allocate(copied)
+    heap.far.write(address, heap.bytes(at, copied))
+    return { address: address / FAR_UNIT, isZero }
   }
 
   /**
@@ -204,29 +248,29 @@ export class ConstantStore {
   /** Frees all encoded constants; programs that read them must not run any more. */
   free(): void {
     this.#arena.free()
+    this.#farArena.free()
     this.#encodings.clear()
     this.bytes = 0
   }
 
-  #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): Encoding {
+  #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm, isFar: boolean): Encoding {
     const { heap, parameters, ring } = this.#context
     const coefficients = this.#embedding(id)
     const size = coefficients.length
     const { count } = this.#shape(size)
     const limbs = primes + (form === 'extended' ? parameters.specialPrimes.length : 0)
-    const bytes = 4 * count * limbs
-    const address = this.#arena.allocate(bytes)
-    const source = this.#arena.scratch(8 * ring)
-    new Float64Array(heap.memory.buffer, source, size).set(coefficients)
-    for (let place = 0; place < limbs; place++) {
-      const at = address + 4 * count * place
-      // The special primes follow all data primes.
-      const index = place < primes ? place : place - primes + parameters.primes.length
-      this.#encodeLimb(source, at, size, scale, index, form)
-      if (count !== size) spread(heap.words(at, count), size)
-    }
-    this.bytes += bytes
-    return { address, isZero: roundsToZero(coefficients, scale) }
+    return this.#written(4 * count * limbs, isFar, (address) => {
+      const source = this.#arena.scratch(8 * ring)
+      new Float64Array(heap.memory.buffer, source, size).set(coefficients)
+      for (let place = 0; place < limbs; place++) {
+        const at = address + 4 * count * place
+        // The special primes follow all data primes.
+        const index = place < primes ? place : place - primes + parameters.primes.length
+        this.#encodeLimb(source, at, size, scale, index, form)
+        if (count !== size) spread(heap.words(at, count), size)
+      }
+      return roundsToZero(coefficients, scale)
+    })
   }
 
   #encodeLimb(

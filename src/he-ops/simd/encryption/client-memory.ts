@@ -1,4 +1,4 @@
-import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
+import { MOST_KERNEL_BYTES } from '../../../schedule/limits.ts'
 import { EngineMemoryExceeded } from '../../engine-memory-exceeded.ts'
 import { createKernelMemory, MAX_PAGES, type MemorySharing } from '../../kernels/kernels.ts'
 import { Heap } from '../memory/heap.ts'
@@ -19,7 +19,7 @@ export function createClientHeap(sharing: MemorySharing): Heap {
   for (let pages = MAX_PAGES; pages >= LEAST_PAGES; pages /= 2) {
     try {
       const memory = createKernelMemory(sharing, pages)
-      return new Heap(memory, Math.min(pages * PAGE_BYTES, MOST_ENGINE_BYTES))
+      return new Heap(memory, Math.min(pages * PAGE_BYTES, MOST_KERNEL_BYTES))
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       refusal = error

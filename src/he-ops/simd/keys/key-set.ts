@@ -1,6 +1,6 @@
 import type { KeyLevels } from '../../../circuit/keys.ts'
-import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
+import { type FarStorage, NOTHING_FAR } from '../../../schedule/far-storage.ts'
 import { switchingKeyBytes } from '../../../schedule/key-memory.ts'
 import {
   type KeySetReader,
@@ -12,6 +12,7 @@ import {
 import { ExecutionStopped } from '../../executor.ts'
 import type { SimdContext } from '../context.ts'
 import { inlineRunner, type ProgramRunner } from '../threads/run.ts'
+import { keyLayout } from './key-layout.ts'
 import { KeyLoader } from './key-loader.ts'
 import type { RaiseKeys, SwitchingKey } from './switching-key.ts'
 
@@ -29,15 +30,15 @@ export interface SimdKeys {
 }
 
 /**
- * The keys of one client in kernel memory, on the heap until `free`. Each circuit loads the keys that it
+ * The keys of one client in an engine's memory, on the heap until `free`. Each circuit loads the keys that it
  * needs and that no circuit has loaded before. A key that was loaded up to a lower level is loaded again; the
  * programs that read the first copy keep it.
  */
 export class SimdKeySet implements SimdKeys {
   readonly #context: SimdContext
   readonly #galoisKeys = new Map<number, SwitchingKey>()
-  /** Bytes of all keys, by address. */
-  readonly #keys = new Map<number, number>()
+  /** The memory of all keys. */
+  readonly #owned: { readonly bytes: number; free(): void }[] = []
   readonly #raiseKeys: { down?: SwitchingKey; up?: SwitchingKey } = {}
   #relinKey: SwitchingKey | undefined
 
@@ -60,9 +61,9 @@ export class SimdKeySet implements SimdKeys {
     throw raiseKeysMissing()
   }
 
-  /** Bytes of kernel memory that the keys take. */
+  /** Bytes of memory that the keys take. */
   get bytes(): number {
-    return [...this.#keys.values()].reduce((sum, bytes) => sum + bytes, 0)
+    return this.#owned.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
   /**
@@ -74,6 +75,7 @@ export class SimdKeySet implements SimdKeys {
    *   are not loaded
    * @param runner of the loading programs; by default the calling thread
    * @param shouldStop asked before each key
+   * @param isFarKey says which of the missing keys are kept in far memory
    * @throws ExecutionStopped; KEYS_MISSING with the Galois elements that the set lacks, before anything is
    *   loaded; TENSOR_MALFORMED; TOO_LARGE when the memory does not suffice; errors of `runner`. Keys that
    *   were loaded before stay.
@@ -83,18 +85,20 @@ export class SimdKeySet implements SimdKeys {
     levels: KeyLevels,
     runner: ProgramRunner = inlineRunner(this.#context),
     shouldStop: () => boolean = () => false,
+    isFarKey: FarStorage['isFarKey'] = NOTHING_FAR.isFarKey,
   ): Promise<void> {
-    const wanted = this.#wanted(reader, levels)
+    const wanted = this.#wanted(reader, levels, isFarKey)
     const loaders = this.#loaders(wanted, runner)
     try {
       let next = wanted[0]?.read()
-      for (const [i, { context, element, level, keep }] of wanted.entries()) {
+      for (const [i, key] of wanted.entries()) {
         const pairs = await next
         if (shouldStop()) throw new ExecutionStopped(0)
         // Read ahead, while this key is loaded.
         next = wanted[i + 1]?.read()
         next?.catch(() => {})
-        keep(await this.#loadKey(context, loaders.get(context)!, pairs, element, level))
+        const { context } = key
+        key.keep(await this.#loadKey(context, loaders.get(context)!, pairs, key))
       }
     } finally {
       for (const loader of loaders.values()) loader.free()
@@ -102,8 +106,7 @@ export class SimdKeySet implements SimdKeys {
   }
 
   free(): void {
-    for (const key of this.#keys.keys()) this.#context.heap.free(key)
-    this.#keys.clear()
+    for (const key of this.#owned.splice(0)) key.free()
     this.#galoisKeys.clear()
     this.#relinKey = undefined
     this.#raiseKeys.down = undefined
@@ -119,7 +122,7 @@ export class SimdKeySet implements SimdKeys {
   }
 
   /** The keys to load. */
-  #wanted(reader: KeySetReader, { relin, galois }: KeyLevels): WantedKey[] {
+  #wanted(reader: KeySetReader, { relin, galois }: KeyLevels, isFarKey: FarStorage['isFarKey']): WantedKey[] {
     const present = new Set(reader.galoisElements)
     const missing = [...galois.keys()].filter((element) => !present.has(element))
     if (missing.length > 0) throw keysMissing(missing)
@@ -130,58 +133,65 @@ export class SimdKeySet implements SimdKeys {
         context,
         element,
         level,
+        isFar: isFarKey(element),
         read: () => reader.packedGaloisKey(element),
         keep: (key) => this.#galoisKeys.set(element, key),
       }))
-    return [...this.#wantedRelinKey(reader, relin), ...this.#wantedRaiseKeys(reader), ...wanted]
+    return [
+      ...this.#wantedRelinKey(reader, relin, isFarKey('relin')),
+      ...this.#wantedRaiseKeys(reader, isFarKey('up')),
+      ...wanted,
+    ]
   }
 
-  #wantedRelinKey(reader: KeySetReader, level: number | undefined): WantedKey[] {
+  #wantedRelinKey(reader: KeySetReader, level: number | undefined, isFar: boolean): WantedKey[] {
     if (level === undefined || !isBelow(this.#relinKey, level)) return []
     const keep = (key: SwitchingKey): void => {
       this.#relinKey = key
     }
-    return [{ context: this.#context, element: 1, level, read: () => reader.packedRelinKey(), keep }]
+    return [{ context: this.#context, element: 1, level, isFar, read: () => reader.packedRelinKey(), keep }]
   }
 
-  #wantedRaiseKeys(reader: KeySetReader): WantedKey[] {
+  /** @param isFar whether the key of the switch back is kept in far memory */
+  #wantedRaiseKeys(reader: KeySetReader, isFar: boolean): WantedKey[] {
     const { ephemeral } = this.#context
     if (ephemeral === undefined) return []
-    const wanted = (name: RaiseKeyName, context: SimdContext): WantedKey[] => {
+    const wanted = (name: RaiseKeyName, context: SimdContext, isFar: boolean): WantedKey[] => {
       if (this.#raiseKeys[name] !== undefined) return []
       const keep = (key: SwitchingKey): void => {
         this.#raiseKeys[name] = key
       }
       const level = context.parameters.topLevel
-      return [{ context, element: 1, level, read: () => reader.packedRaiseKey(name), keep }]
+      return [{ context, element: 1, level, isFar, read: () => reader.packedRaiseKey(name), keep }]
     }
-    return [...wanted('down', ephemeral), ...wanted('up', this.#context)]
+    return [...wanted('down', ephemeral, false), ...wanted('up', this.#context, isFar)]
   }
 
   async #loadKey(
-    { galois, heap, limbBytes, moduli, parameters, ring }: SimdContext,
+    context: SimdContext,
     loader: KeyLoader,
     pairs: readonly PackedRlwe[],
-    element: number,
-    level: number,
+    { element, level, isFar }: WantedKey,
   ): Promise<SwitchingKey> {
+    const { galois, heap, parameters, ring } = context
     const table = element === 1 ? undefined : galois.table(inverseElement(element, ring))
     const bytes = switchingKeyBytes(parameters, level)
-    const base = heap.allocate(bytes)
-    const left = parameters.topLevel - level
-    const indices = moduli.map((_, index) => index).filter((index) => index <= level || index > level + left)
-    const placeOf = (index: number): number => (index <= level ? index : index - left)
-    const address = (j: number, p: number, index: number): number =>
-      base + ((2 * j + p) * indices.length + placeOf(index)) * limbBytes
-    const key = { level, digits: digitCount(parameters, level), indices, address }
+    const near = heap.allocate(bytes)
+    let base = near
     try {
-      await loader.load(pairs, key, table)
-      this.#keys.set(base, bytes)
-      return key
+      await loader.load(pairs, keyLayout(context, level, near), table)
+      if (isFar) {
+        base = heap.far.allocate(bytes)
+        heap.far.write(base, heap.bytes(near, bytes))
+        heap.free(near)
+      }
     } catch (error) {
-      heap.free(base)
+      heap.free(near)
       throw error
     }
+    const memory = isFar ? heap.far : heap
+    this.#owned.push({ bytes, free: () => memory.free(base) })
+    return keyLayout(context, level, base, isFar)
   }
 }
 
@@ -193,6 +203,8 @@ interface WantedKey {
   readonly element: number
   /** Up to which it is used. */
   readonly level: number
+  /** Whether it is kept in far memory. */
+  readonly isFar: boolean
   read(): Promise<readonly PackedRlwe[]>
   keep(key: SwitchingKey): void
 }

@@ -1,10 +1,12 @@
 import type { RaiseKeyName } from '../../../wire/index.ts'
 
 /**
- * A key switching key in kernel memory, in Montgomery form and NTT form: a pair of polynomials for each
- * digit. It has the primes and the digits of its level and of lower ones, and the special primes.
+ * A key switching key in memory, in Montgomery form and NTT form: a pair of polynomials for each digit. It
+ * has the primes and the digits of its level and of lower ones, and the special primes.
  */
 export interface SwitchingKey {
+  /** Whether it is in far memory. Programs read it through a `KeyWindow`. */
+  readonly isFar: boolean
   /** The highest level at which it can be used. */
   readonly level: number
   /** Number of its pairs. */

@@ -1,20 +1,25 @@
-import type { Heap } from './heap.ts'
-
 const SLAB_BYTES = 256 * 1024
 /** Larger ranges are allocated on the heap one by one. */
 const LARGEST_SHARED = SLAB_BYTES / 8
 /** Width of the kernels' vectors. */
 const ALIGNMENT = 16
 
+/** The memory that ranges are allocated in: a heap, or far memory. */
+interface RangeMemory {
+  /** @throws TOO_LARGE */
+  allocate(bytes: number): number
+  free(start: number): void
+}
+
 /** Memory for many small objects that are freed together. */
 export class Arena {
-  readonly #heap: Heap
+  readonly #heap: RangeMemory
   readonly #owned: number[] = []
   #next = 0
   #end = 0
   #scratch: { readonly address: number; readonly bytes: number } | undefined
 
-  constructor(heap: Heap) {
+  constructor(heap: RangeMemory) {
     this.#heap = heap
   }
 

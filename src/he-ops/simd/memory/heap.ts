@@ -1,15 +1,17 @@
-import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
+import { MOST_KERNEL_BYTES } from '../../../schedule/limits.ts'
 import { EngineMemoryExceeded } from '../../engine-memory-exceeded.ts'
+import { FarMemory } from './far-memory.ts'
 import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
 
 const PAGE_BYTES = 65536
 
 /**
- * The kernel memory of one engine, which grows on demand. One thread owns the heap; other threads use the
- * addresses that it passes to them.
+ * The memory of one engine, which grows on demand: kernel memory, and far memory beside it. One thread owns
+ * the heap; other threads use the addresses that it passes to them.
  */
 export class Heap {
   readonly memory: WebAssembly.Memory
+  readonly far: FarMemory
   readonly #limit: number
   /** Address 0 is reserved for "none". */
   #ranges = new Ranges(ALIGNMENT)
@@ -17,13 +19,17 @@ export class Heap {
   readonly #attempts: Set<number>[] = []
   #peak = 0
 
-  /** @param limit most bytes to which the memory may grow; by default all that 32-bit addresses reach */
-  constructor(memory: WebAssembly.Memory, limit = MOST_ENGINE_BYTES) {
+  /**
+   * @param limit most bytes to which both memories together may grow; by default all that 32-bit addresses
+   *   reach
+   */
+  constructor(memory: WebAssembly.Memory, limit = MOST_KERNEL_BYTES) {
     this.memory = memory
     this.#limit = limit
+    this.far = new FarMemory(() => limit - memory.buffer.byteLength)
   }
 
-  /** Bytes allocated. */
+  /** Bytes allocated in kernel memory. */
   get used(): number {
     return this.#ranges.used
   }
@@ -60,9 +66,10 @@ export class Heap {
     for (const made of this.#attempts) made.delete(start)
   }
 
-  /** Frees everything at once: no range may be used any more. The memory keeps the size that it has. */
+  /** Frees everything at once: no range may be used any more. Kernel memory keeps the size that it has. */
   clear(): void {
     this.#ranges = new Ranges(ALIGNMENT)
+    this.far.clear()
   }
 
   /**
@@ -104,15 +111,16 @@ export class Heap {
   #grow(end: number): void {
     const missing = end - this.memory.buffer.byteLength
     if (missing <= 0) return
-    if (end > this.#limit) {
-      const message = `The engine would need ${end} bytes of memory; it may have ${this.#limit}`
-      throw new EngineMemoryExceeded(message, end, this.#limit)
+    const limit = Math.min(MOST_KERNEL_BYTES, this.#limit - this.far.size)
+    if (end > limit) {
+      const message = `The engine would need ${end} bytes of memory; it may have ${limit}`
+      throw new EngineMemoryExceeded(message, end, limit)
     }
     try {
       this.memory.grow(Math.ceil(missing / PAGE_BYTES))
     } catch (cause) {
       const message = `The system does not give the engine ${end} bytes`
-      throw new EngineMemoryExceeded(message, end, this.#limit, { cause })
+      throw new EngineMemoryExceeded(message, end, limit, { cause })
     }
   }
 }

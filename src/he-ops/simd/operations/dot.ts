@@ -1,18 +1,20 @@
+import type { ConstantId } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
-import { expansionParts } from '../../../schedule/constant-storage.ts'
+import { expansionParts, type PassingBytes } from '../../../schedule/constant-storage.ts'
 import { log2Exact } from '../../encoding/order.ts'
-import type { ConstantStore } from '../constants/constant-store.ts'
+import type { ConstantForm, ConstantStore, EncodedConstant } from '../constants/constant-store.ts'
 import type { SimdContext } from '../context.ts'
 import type { ProgramBuilder } from '../program/program.ts'
-import type { Value } from '../values/values.ts'
-import { Expansion, expansionBytes } from './expand.ts'
+import { limbsOf, type Value } from '../values/values.ts'
+import { Expansion, passingBytesOf } from './expand.ts'
+import { FarCopies } from './far-copies.ts'
 import { emitSums } from './sums.ts'
 import type { Dot, Summand } from './weighted-sum.ts'
 
 /**
  * Weighted sums of ciphertexts. Pass outputs that read the same inputs in one call: they are computed range
- * by range of residues, all outputs for each range. Summands are unchanged. Takes one phase, or two for each
- * part of the work that has weights kept as integers.
+ * by range of residues, all outputs for each range. Summands are unchanged. Takes one phase for each part of
+ * the work, and one more each where weights are copied from far memory and where they are kept as integers.
  *
  * @throws CONFIG_INVALID when every weight of a sum rounds to zero: the result would hide nothing
  */
@@ -22,16 +24,25 @@ export function emitDots(
   constants: ConstantStore,
   work: readonly Dot[],
 ): void {
-  const bytesOf = (dot: Dot): number => expansionBytes(context, constants, dot)
-  for (const part of expansionParts(work, bytesOf)) {
-    const bytes = part.reduce((sum, dot) => sum + bytesOf(dot), 0)
-    const expansion = new Expansion(builder, context, constants, bytes)
-    const sums = part.map((dot) => ({ out: dot.out, terms: summandsOf(constants, expansion, dot) }))
+  const bytesOf = (dot: Dot): PassingBytes => passingBytesOf(context, constants, dot)
+  for (const part of expansionParts(work, (dot) => totalOf(bytesOf(dot)))) {
+    const bytes = part.map(bytesOf)
+    const copies = new FarCopies(builder, sumOf(bytes, 'copied'))
+    const expansion = new Expansion(builder, context, constants, copies, sumOf(bytes, 'expanded'))
+    const weights = { constants, copies, expansion }
+    const sums = part.map((dot) => ({ out: dot.out, terms: summandsOf(context, weights, dot) }))
+    copies.emit()
     expansion.emit()
     emitSums(builder, context, sums)
     expansion.free()
+    copies.free()
   }
 }
+
+const totalOf = ({ copied, expanded }: PassingBytes): number => copied + expanded
+
+const sumOf = (bytes: readonly PassingBytes[], kind: keyof PassingBytes): number =>
+  bytes.reduce((sum, own) => sum + own[kind], 0)
 
 /** A sum or difference with an extended value on at least one side. */
 export interface MixedSum {
@@ -58,22 +69,47 @@ export function emitMixedSums(
   )
 }
 
-function summandsOf(
-  constants: ConstantStore,
-  expansion: Expansion,
-  { terms, constantScale, out }: Dot,
-): Summand[] {
+/** The weights of some sums: those in kernel memory, and those that are copied or expanded for the sums. */
+interface Weights {
+  readonly constants: ConstantStore
+  readonly copies: FarCopies
+  readonly expansion: Expansion
+}
+
+function summandsOf(context: SimdContext, weights: Weights, { terms, constantScale, out }: Dot): Summand[] {
   const summands: Summand[] = []
   for (const { value, constant } of terms) {
     const form = value.extended ? 'extended' : out.extended ? 'timesP' : 'normal'
-    const store = constants.isExpanded(constant, constantScale, 'weight') ? expansion : constants
-    const { address, shift, isZero } = store.encoded(constant, constantScale, out.primes, form)
+    const { address, shift, isZero } = encodedWeight(
+      context,
+      weights,
+      constant,
+      constantScale,
+      out.primes,
+      form,
+    )
     if (!isZero) summands.push({ value, weights: address, specialWeights: address, shift })
   }
   if (summands.length === 0) {
     throw new PolyVeilError('CONFIG_INVALID', 'Every weight of a dot rounds to zero')
   }
   return summands
+}
+
+/** A weight in kernel memory. */
+function encodedWeight(
+  context: SimdContext,
+  { constants, copies, expansion }: Weights,
+  id: ConstantId,
+  scale: number,
+  primes: number,
+  form: ConstantForm,
+): EncodedConstant {
+  if (constants.isExpanded(id, scale, 'weight')) return expansion.encoded(id, scale, primes, form)
+  const encoded = constants.encoded(id, scale, primes, form)
+  if (!constants.isFarWeight(id)) return encoded
+  const limbs = limbsOf(context, primes, form === 'extended').length
+  return { ...encoded, address: copies.near(encoded.address, 4 * encoded.count * limbs) }
 }
 
 /**

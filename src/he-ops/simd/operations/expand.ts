@@ -1,5 +1,5 @@
 import type { ConstantId } from '../../../circuit/types.ts'
-import { INTEGER_BOUND } from '../../../schedule/constant-storage.ts'
+import { INTEGER_BOUND, type PassingBytes, passingBytes } from '../../../schedule/constant-storage.ts'
 import type {
   ConstantForm,
   ConstantStore,
@@ -9,6 +9,7 @@ import type {
 import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbsOf } from '../values/values.ts'
+import type { FarCopies } from './far-copies.ts'
 import type { Dot } from './weighted-sum.ts'
 
 /** Words modulo one prime that one call of the kernel writes, roughly. */
@@ -38,16 +39,27 @@ export class Expansion {
   readonly #builder: ProgramBuilder
   readonly #context: SimdContext
   readonly #constants: ConstantStore
+  readonly #copies: FarCopies
   readonly #expanded = new Map<string, EncodedConstant>()
   readonly #runs: Run[] = []
   readonly #memory: number | undefined
   #next: number
 
-  /** @param bytes that the residues of all weights take */
-  constructor(builder: ProgramBuilder, context: SimdContext, constants: ConstantStore, bytes: number) {
+  /**
+   * @param copies of the integers that are in far memory; they are made before
+   * @param bytes that the residues of all weights take
+   */
+  constructor(
+    builder: ProgramBuilder,
+    context: SimdContext,
+    constants: ConstantStore,
+    copies: FarCopies,
+    bytes: number,
+  ) {
     this.#builder = builder
     this.#context = context
     this.#constants = constants
+    this.#copies = copies
     this.#memory = bytes === 0 ? undefined : builder.allocate(bytes)
     this.#next = this.#memory ?? 0
   }
@@ -60,7 +72,7 @@ export class Expansion {
     const key = `${id}/${scale}/${primes}/${form}`
     let constant = this.#expanded.get(key)
     if (constant === undefined) {
-      constant = this.#expand(this.#constants.integers(id, scale, primes), primes, form)
+      constant = this.#expand(this.#integers(id, scale, primes), primes, form)
       this.#expanded.set(key, constant)
     }
     return constant
@@ -73,6 +85,13 @@ export class Expansion {
 
   free(): void {
     if (this.#memory !== undefined) this.#builder.free(this.#memory)
+  }
+
+  /** The integers of a weight in kernel memory. */
+  #integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
+    const integers = this.#constants.integers(id, scale, primes)
+    if (!this.#constants.isFarWeight(id)) return integers
+    return { ...integers, address: this.#copies.near(integers.address, 4 * integers.kept) }
   }
 
   #expand(
@@ -127,12 +146,19 @@ function runItems(context: SimdContext, { form, indices, size, kept, from, to, c
   })
 }
 
-/** The most bytes that the residues of a sum's weights take. */
-export function expansionBytes(context: SimdContext, constants: ConstantStore, dot: Dot): number {
+/** The most bytes that a sum takes for copies and residues of its weights. */
+export function passingBytesOf(context: SimdContext, constants: ConstantStore, dot: Dot): PassingBytes {
   const { terms, constantScale, out } = dot
   const special = context.parameters.specialPrimes.length
-  return terms.reduce((bytes, { value, constant }) => {
-    if (!constants.isExpanded(constant, constantScale, 'weight')) return bytes
-    return bytes + 4 * constants.words(constant) * (out.primes + (value.extended ? special : 0))
-  }, 0)
+  const all = { copied: 0, expanded: 0 }
+  for (const { value, constant } of terms) {
+    const isExpanded = constants.isExpanded(constant, constantScale, 'weight')
+    const isFar = constants.isFarWeight(constant)
+    if (!isExpanded && !isFar) continue
+    const limbs = out.primes + (value.extended ? special : 0)
+    const { copied, expanded } = passingBytes({ isExpanded, isFar, ...constants.size(constant), limbs })
+    all.copied += copied
+    all.expanded += expanded
+  }
+  return all
 }

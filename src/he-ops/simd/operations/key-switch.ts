@@ -1,5 +1,6 @@
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
+import type { KeyWindow } from '../keys/key-window.ts'
 import type { SwitchingKey } from '../keys/switching-key.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbs, type Value } from '../values/values.ts'
@@ -25,24 +26,43 @@ export interface Rotation {
  * 4.2, for hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in
  * the extended basis.
  *
- * Takes three phases, and memory for the digits of all sources at once.
+ * Takes three phases, and two more for each key that is in far memory; and memory for the digits of all
+ * sources at once.
  *
  * @param work at least one rotation; all sources have one level, and are unchanged
+ * @param window through which keys in far memory are read
  */
 export function emitRotations(
   builder: ProgramBuilder,
   context: SimdContext,
   work: readonly Rotation[],
+  window: KeyWindow,
 ): void {
   const sources = [...new Set(work.map(({ source }) => source))]
+  const { primes } = sources[0]
   const decompositions = emitDecompositions(
     builder,
     context,
     sources.map(({ polynomials }) => polynomials[1]),
-    sources[0].primes,
+    primes,
   )
   const digitsOf = new Map(sources.map((source, i) => [source, decompositions[i]]))
-  builder.phase(rotationItems(builder, context, inKeyOrder(work), digitsOf))
+  // The held key first: it may be in far memory, too.
+  const byPlace = Map.groupBy(work, ({ key }) => window.holds(key, primes))
+  const atHand = byPlace.get(true) ?? []
+  const loaded = atHand.map((rotation) => ({ ...rotation, key: window.near(rotation.key, primes) }))
+  builder.phase(rotationItems(builder, context, inKeyOrder(loaded), digitsOf))
+  for (const [far, some] of Map.groupBy(byPlace.get(false) ?? [], ({ key }) => key)) {
+    const key = window.near(far, primes)
+    builder.phase(
+      rotationItems(
+        builder,
+        context,
+        some.map((rotation) => ({ ...rotation, key })),
+        digitsOf,
+      ),
+    )
+  }
   for (const decomposition of decompositions) decomposition.free()
 }
 
@@ -57,6 +77,7 @@ function rotationItems(
   work: readonly Rotation[],
   digitsOf: ReadonlyMap<Value, Decomposition>,
 ): Item[] {
+  if (work.length === 0) return []
   return limbs(context, work[0].out).flatMap(({ place, index }) =>
     [0, 1].flatMap((p) =>
       work.map(({ source, element, key, out }): Item => {
@@ -91,6 +112,7 @@ function rotationItems(
 export interface Relinearisation {
   /** Normal, three polynomials. */
   readonly source: Value
+  /** In kernel memory. */
   readonly key: SwitchingKey
   /** Extended, two polynomials, at the source's level. */
   readonly out: Value
@@ -127,6 +149,7 @@ export interface KeySwitch {
   readonly polynomial: number
   /** Addresses of polynomials that are added to the first of the result, or to both. */
   readonly added: readonly number[]
+  /** In kernel memory. */
   readonly key: SwitchingKey
   /** Extended, two polynomials, with the data primes of the polynomial. */
   readonly out: Value

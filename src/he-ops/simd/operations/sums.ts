@@ -1,7 +1,7 @@
+import { byInputs } from '../../../schedule/shared-inputs.ts'
 import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbsOf } from '../values/values.ts'
-import { byInputs } from './shared-inputs.ts'
 import { sharedSumItems } from './shared-sums.ts'
 import type { TermTable } from './terms.ts'
 import type { Sum, Summand } from './weighted-sum.ts'

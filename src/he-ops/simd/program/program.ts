@@ -24,6 +24,7 @@ export const PROGRAM_KERNELS = [
   'exactQuotients',
   'expand',
   'expandDoubles',
+  'fetch',
   'multiplyPairs',
   'nttForward',
   'nttInverse',
@@ -65,6 +66,8 @@ export interface Program {
   readonly threads: number
   /** For each phase, the number of the circuit's operations that are done at its end. */
   readonly progress: Int32Array
+  /** The far memory that it copies from. */
+  readonly far: readonly SharedArrayBuffer[]
   /**
    * Phases before which the program stops for the caller, ascending; the last entry is the number of phases.
    */
@@ -90,6 +93,7 @@ export interface ProgramMemory {
   /** Values and temporary polynomials. */
   readonly arena: number
   readonly buffer: ArrayBufferLike
+  readonly far: readonly SharedArrayBuffer[]
 }
 
 /** Sizes of a program: bytes of kernel memory, and lengths of its own arrays. */
@@ -232,6 +236,7 @@ export class ProgramBuilder {
       phases: wordsOf(phases, isShared),
       progress: wordsOf(this.#progress, isShared),
       threads: this.threads,
+      far: this.#memory!.far,
       stops: [...this.#stops, this.#progress.length],
     }
   }
@@ -258,6 +263,7 @@ export function runPiece(program: Program, kernels: Kernels, phase: number, piec
   const pieces = piecesFor(program.threads)
   const start = first + pieceStart(piece, pieces, count)
   const end = first + pieceStart(piece + 1, pieces, count)
+  kernels.far.chunks = program.far
   runCalls(program.words, kernels, program.items[start], program.items[end])
 }
 

@@ -41,6 +41,7 @@ export function linkProgram(
     tables,
     sizes,
     buffer: heap.memory.buffer,
+    far: heap.far.chunks,
   })
   try {
     emit(builder)

@@ -2,11 +2,11 @@ import t from 'tap'
 import type { LoweredCircuit } from '../../../../src/compiler/lowered-circuit.ts'
 import type { FittingCandidate } from '../../../../src/compiler/planner/search/candidate.ts'
 import { bestOfEach } from '../../../../src/compiler/planner/search/emitted.ts'
-import { MOST_ENGINE_BYTES } from '../../../../src/schedule/limits.ts'
+import { MOST_KERNEL_BYTES } from '../../../../src/schedule/limits.ts'
 
-/** A candidate with the memory of its keys, and the figures of its circuit. */
+/** A candidate with the memory of its keys and transforms, and the figures of its circuit. */
 interface Case {
-  readonly keyMemory: number
+  readonly restorationMemory: number
   readonly memoryBytes: number
   readonly precisionBits?: number
 }
@@ -16,19 +16,19 @@ const GB = 1e9
 /** Candidates, the best first, and the indices of those that were lowered. */
 function lowered(cases: readonly Case[]) {
   const candidates = cases.map(
-    ({ keyMemory }) => ({ keyMemory, keyBytes: keyMemory / 2 }) as unknown as FittingCandidate,
+    ({ restorationMemory }) => ({ restorationMemory }) as unknown as FittingCandidate,
   )
   const tried: number[] = []
   const emit = (candidate: FittingCandidate): LoweredCircuit => {
     const index = candidates.indexOf(candidate)
     tried.push(index)
     const { memoryBytes, precisionBits = 9 } = cases[index]
-    return { estimate: { memoryBytes, precisionBits } } as unknown as LoweredCircuit
+    return { kernelBytes: memoryBytes, estimate: { precisionBits } } as unknown as LoweredCircuit
   }
   const limits: number[] = []
-  const way = (mostKeyMemory: number): FittingCandidate[] => {
-    limits.push(mostKeyMemory)
-    return candidates.filter(({ keyMemory }) => keyMemory <= mostKeyMemory)
+  const way = (most: number): FittingCandidate[] => {
+    limits.push(most)
+    return candidates.filter(({ restorationMemory }) => restorationMemory <= most)
   }
   const best = (): number => candidates.indexOf(bestOfEach([way], 8, emit)[0].candidate)
   return { best, tried, limits }
@@ -36,9 +36,9 @@ function lowered(cases: readonly Case[]) {
 
 t.test('the first candidate that is precise and fits an engine is taken', async (t) => {
   const { best, tried } = lowered([
-    { keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 7.9 },
-    { keyMemory: 2 * GB, memoryBytes: 4 * GB },
-    { keyMemory: 1 * GB, memoryBytes: 3 * GB },
+    { restorationMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 7.9 },
+    { restorationMemory: 2 * GB, memoryBytes: 4 * GB },
+    { restorationMemory: 1 * GB, memoryBytes: 3 * GB },
   ])
   t.equal(best(), 1)
   t.strictSame(tried, [0, 1])
@@ -46,9 +46,9 @@ t.test('the first candidate that is precise and fits an engine is taken', async 
 
 t.test('after a circuit that is too large, candidates with as many keys are not lowered', async (t) => {
   const { best, tried } = lowered([
-    { keyMemory: 2.5 * GB, memoryBytes: 4.6 * GB },
-    { keyMemory: 2.4 * GB, memoryBytes: 4.5 * GB },
-    { keyMemory: 2 * GB, memoryBytes: 4.1 * GB },
+    { restorationMemory: 2.5 * GB, memoryBytes: 4.6 * GB },
+    { restorationMemory: 2.4 * GB, memoryBytes: 4.5 * GB },
+    { restorationMemory: 2 * GB, memoryBytes: 4.1 * GB },
   ])
   t.equal(best(), 2)
   t.strictSame(tried, [0, 2])
@@ -56,43 +56,44 @@ t.test('after a circuit that is too large, candidates with as many keys are not 
 
 t.test('the engine takes a little more than is stated', async (t) => {
   const { best } = lowered([
-    { keyMemory: 2 * GB, memoryBytes: 0.99 * MOST_ENGINE_BYTES },
-    { keyMemory: 1 * GB, memoryBytes: 3 * GB },
+    { restorationMemory: 2 * GB, memoryBytes: 0.99 * MOST_KERNEL_BYTES },
+    { restorationMemory: 1 * GB, memoryBytes: 3 * GB },
   ])
   t.equal(best(), 1)
 })
 
 t.test('circuits without restorations are taken whatever their memory', async (t) => {
-  t.equal(lowered([{ keyMemory: 0, memoryBytes: 9 * GB }]).best(), 0)
+  t.equal(lowered([{ restorationMemory: 0, memoryBytes: 9 * GB }]).best(), 0)
 })
 
 t.test('where no precise circuit fits, the search goes on with less memory for keys', async (t) => {
-  const first = { keyMemory: 2.5 * GB, memoryBytes: 4.6 * GB }
-  const limit = 2.5 * GB - (4.6 * GB - 0.98 * MOST_ENGINE_BYTES)
-  const imprecise = lowered([first, { keyMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 }])
+  const first = { restorationMemory: 2.5 * GB, memoryBytes: 4.6 * GB }
+  const limit = 2.5 * GB - (4.6 * GB - 0.98 * MOST_KERNEL_BYTES)
+  const imprecise = lowered([first, { restorationMemory: 1 * GB, memoryBytes: 3 * GB, precisionBits: 4 }])
   t.equal(imprecise.best(), 0, 'a circuit that is too large is better than an imprecise one')
   t.strictSame(imprecise.limits, [Infinity, limit])
 })
 
 t.test('where no search has a circuit that fits, the smallest is taken', async (t) => {
   const limits: number[] = []
-  const way = (mostKeyMemory: number): FittingCandidate[] => {
-    limits.push(mostKeyMemory)
-    return [{ keyMemory: Math.min(mostKeyMemory, 2 * GB) } as unknown as FittingCandidate]
+  const way = (most: number): FittingCandidate[] => {
+    limits.push(most)
+    return [{ restorationMemory: Math.min(most, 2 * GB) } as unknown as FittingCandidate]
   }
   const memories = [4.5, 4.4, 4.6].map((memory) => memory * GB)
   const emit = () =>
     ({
-      estimate: { memoryBytes: memories[limits.length - 1], precisionBits: 9 },
+      kernelBytes: memories[limits.length - 1],
+      estimate: { precisionBits: 9 },
     }) as unknown as LoweredCircuit
   const [{ lowered: smallest }] = bestOfEach([way], 8, emit)
-  t.equal(smallest.estimate.memoryBytes, 4.4 * GB)
-  const most = 0.98 * MOST_ENGINE_BYTES
+  t.equal(smallest.kernelBytes, 4.4 * GB)
+  const most = 0.98 * MOST_KERNEL_BYTES
   t.strictSame(limits, [Infinity, 2 * GB - (4.5 * GB - most), 2 * GB - (8.9 * GB - 2 * most)])
 })
 
 t.test('there is one search where the circuit is too large even without keys', async (t) => {
-  const { best, limits } = lowered([{ keyMemory: 0.5 * GB, memoryBytes: 6 * GB }])
+  const { best, limits } = lowered([{ restorationMemory: 0.5 * GB, memoryBytes: 6 * GB }])
   t.equal(best(), 0)
   t.equal(limits.length, 1)
 })

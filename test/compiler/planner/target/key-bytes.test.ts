@@ -3,7 +3,6 @@ import { checkParameters } from '../../../../src/circuit/parameters/parameters.t
 import { nttPrimes } from '../../../../src/circuit/parameters/primes.ts'
 import { keyBytes } from '../../../../src/compiler/planner/search/draft.ts'
 import { estimateOf } from '../../../../src/compiler/planner/target/estimate.ts'
-import type { Target } from '../../../../src/compiler/planner/target/target.ts'
 import { keySetBytes } from '../../../../src/wire/index.ts'
 import { smallCircuit } from '../../../circuit/circuits.ts'
 import { raising } from '../../../support/raising.ts'
@@ -13,12 +12,12 @@ const plain = checkParameters({ ring: 8192, primes: primes.slice(2), specialPrim
 
 t.test('plans count the keys of the ephemeral secret', async (t) => {
   const precision = { logitError: 0, isMeasured: false, precisionBits: 10 }
-  const target = { memory: () => 0 } as unknown as Target
+  const memory = { near: 0, far: 0 }
   const near = (a: number, b: number): boolean => Math.abs(a / b - 1) < 0.02
   const sizes = [undefined, 0, 2].map((level) => {
     const parameters = level === undefined ? plain : raising(plain, level)
     const circuit = { ...smallCircuit(), ops: [], parameters }
-    const { keys } = estimateOf(circuit, [], precision, target).bytes
+    const { keys } = estimateOf(circuit, [], precision, memory).bytes
     const wire = keySetBytes(parameters, [])
     t.ok(near(keys, wire), `level ${level}: ${keys} bytes estimated, ${wire} on the wire`)
     const chain = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { byInputs } from '../../../src/he-ops/simd/operations/shared-inputs.ts'
+import { byInputs } from '../../src/schedule/shared-inputs.ts'
 
 t.test('work that shares an input, directly or through others, is one group; order stays', async (t) => {
   const work = ['ab', 'c', 'bd', 'e', 'fc', 'd']
