@@ -6,6 +6,7 @@ import { CircuitBuilder } from './lowering/builder/circuit-builder.ts'
 import type { LoweredHead } from './lowering/head.ts'
 import { lowerGraph, lowerWithCuts } from './lowering/lower.ts'
 import type { RestorationLevels } from './lowering/restoration/shape.ts'
+import { splitSums } from './lowering/split-sums.ts'
 import { widen } from './lowering/widen.ts'
 import { withoutUnused } from './lowering/without-unused.ts'
 import { parametersOf } from './planner/modulus/chain.ts'
@@ -68,6 +69,7 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
   if (!headroomHolds(used.ops, used.result, parameters)) return undefined
   const noises = sourceNoises({ ...used, statistics, noiseSources, entering }, parameters)
   const widened = widen({ ops: used.ops, constants }, plan.batch)
+  const split = splitSums({ ops: widened.ops, result: used.result }, parameters)
   const hasRounds = widened.ops.some(({ kind }) => kind === 'refresh')
   const hasRaised = widened.ops.some(({ kind }) => kind === 'raise')
   const body: CircuitBody = {
@@ -83,7 +85,7 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
     },
     output: outputSpec(graph, builder, head, options.precisionBits),
     ...widened,
-    result: used.result,
+    ...split,
     // A network may be too small for a cut.
     refresh: hasRounds ? { level: baseLevel(candidate) } : undefined,
     raise: hasRaised
