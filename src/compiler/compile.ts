@@ -9,10 +9,12 @@ import { layerPrecisions } from './layer-precision.ts'
 import { completeCircuit } from './lowered-circuit.ts'
 import { type CompileOptions, checkOptions, DEFAULT_PRECISION_BITS } from './options.ts'
 import { ringsFor, usualRings } from './planner/modulus/rings.ts'
-import { bestOfEach, type Emitted } from './planner/search/emitted.ts'
+import { bestOfEach, type Emit, type Emitted } from './planner/search/emitted.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
 import { costOf } from './planner/search/objective.ts'
+import { isRestored, offlinePlan } from './planner/search/offline-plan.ts'
 import { requireRestorable } from './planner/search/restorable.ts'
+import type { PlanRequest } from './planner/search/search.ts'
 import { type OtherWay, otherWay, waysFor } from './planner/search/ways.ts'
 import { DEFAULT_TARGET, type Target, targetNamed } from './planner/target/target.ts'
 import { prepareInput } from './prepare-input.ts'
@@ -25,8 +27,8 @@ export interface Compiled {
   readonly warnings: readonly string[]
   /**
    * Figures of one shot where the plan has refreshes, and of refreshes where it is one shot. Absent where
-   * that does not fit, where the best plan with refreshes has none after all, or where `refresh` does not
-   * allow it.
+   * that does not fit, where the best plan with refreshes has none after all, or where `refresh` or
+   * `offlineClient` does not allow it.
    */
   readonly otherWay?: OtherWay
 }
@@ -50,8 +52,14 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   const warnings = images.length > 0 ? [...imageFindings, ...agreementWarnings(agreements)] : []
   const planOf = (batch: number): Planned => bestPlan(graph, options, { ...prepared, images }, batch)
   const { batch = 1 } = options
-  const { circuit, target, otherWay } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
-  return { circuit, plan: planReport(circuit, target), warnings, ...(otherWay && { otherWay }) }
+  const { circuit, target, otherWay, why } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
+  const plan = planReport(circuit, target)
+  return {
+    circuit,
+    plan: { ...plan, why: [...why, ...plan.why] },
+    warnings,
+    ...(otherWay && { otherWay }),
+  }
 }
 
 function checkedImages(
@@ -67,7 +75,10 @@ interface Planned {
   readonly circuit: Circuit
   readonly target: Target
   readonly cost: number
+  readonly takesBatches: boolean
   readonly otherWay: OtherWay | undefined
+  /** Why its way was taken, where that is not for its cost. */
+  readonly why: readonly string[]
 }
 
 /** Packing of images, and the packed calibration images. */
@@ -81,27 +92,51 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
   const { model, labels = [], precisionBits = DEFAULT_PRECISION_BITS } = options
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const objective = options.objective ?? 'latency'
-  const refresh = options.refresh ?? 'auto'
-  const rings = options.rings ?? usualRings(refresh)
-  if (refresh === 'server') requireRestorable(target.name, batch, rings)
-  const ways = waysFor(graph, refresh, {
+  const request = {
     target,
-    rings: ringsFor(graph, rings, batch, target),
     batch,
     objective,
     precisionBits,
     maxPrimeBits: options.maxPrimeBits ?? target.primeSizes.most,
     link: options.link,
-  })
-  const cost = ({ candidate }: Emitted): number => costOf(objective, candidate)
-  const emitted = bestOfEach(ways, precisionBits, (candidate) =>
+    offlineClient: options.offlineClient,
+  }
+  const { taken, other, why } = planned(graph, options, request, (candidate) =>
     emit(candidate, { model, labels, input: spec, precisionBits, target }),
   )
-  const [taken, other] = emitted.sort((a, b) => cost(a) - cost(b))
   return {
     circuit: completeCircuit(taken.lowered, layerPrecisions(taken.lowered, images)),
     target,
-    cost: cost(taken),
+    cost: costOf(objective, taken.candidate),
+    takesBatches: !isRestored(taken),
     otherWay: other && otherWay(other.candidate, taken.candidate),
+    why,
   }
+}
+
+/** The plan of the way that is taken, and of another one that was planned. */
+interface Taken {
+  readonly taken: Emitted
+  readonly other?: Emitted
+  readonly why: readonly string[]
+}
+
+/** Plans the ways that the options allow, and takes one. */
+function planned(
+  graph: Graph,
+  { refresh = 'auto', offlineClient, rings: named }: CompileOptions,
+  request: Omit<PlanRequest, 'rings'>,
+  emitted: Emit,
+): Taken {
+  if (refresh === 'auto' && offlineClient) {
+    const { taken, why } = offlinePlan(graph, named, request, emitted)
+    return { taken, why: [why] }
+  }
+  const considered = named ?? usualRings(refresh)
+  if (refresh === 'server') requireRestorable(request, considered)
+  const rings = ringsFor(graph, considered, request.batch, request.target)
+  const plans = bestOfEach(waysFor(graph, refresh, { ...request, rings }), request, emitted)
+  const cost = ({ candidate }: Emitted): number => costOf(request.objective, candidate)
+  const [taken, other] = [...plans].sort((a, b) => cost(a) - cost(b))
+  return { taken, other, why: [] }
 }

@@ -3,7 +3,13 @@ import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import type { SimdSpeeds } from '../schedule/cost.ts'
 import { ENGINE_NAMES } from '../schedule/engine-name.ts'
-import { OBJECTIVES, type Objective, REFRESH_CHOICES, type RefreshChoice } from './choices.ts'
+import {
+  OBJECTIVES,
+  type Objective,
+  REFRESH_CHOICES,
+  type RefreshChoice,
+  requireNoContradiction,
+} from './choices.ts'
 import type { Link } from './planner/target/refresh-cost.ts'
 import type { TargetName } from './planner/target/target.ts'
 
@@ -19,7 +25,8 @@ export interface CompileOptions {
    */
   readonly batch?: number | 'auto'
   /**
-   * Rings to consider; by default those up to 32768, or those that raise moduli where `refresh` is `server`.
+   * Rings to consider; by default those up to 32768, or those that raise moduli where the server restores
+   * levels.
    */
   readonly rings?: readonly number[]
   /** Bits by which the error of the logits lies below their root mean square; 8.5 by default. */
@@ -30,6 +37,11 @@ export interface CompileOptions {
    * costs more for the objective. With `server` the server restores levels by itself (bootstrapping).
    */
   readonly refresh?: RefreshChoice
+  /**
+   * Whether the client is offline between its query and the answer; false by default. With `auto` the plan is
+   * then one shot where that fits, and otherwise the server restores levels.
+   */
+  readonly offlineClient?: boolean
   /** The engine to plan for. */
   readonly target?: TargetName
   /**
@@ -60,8 +72,8 @@ const CHOICES: Readonly<Record<'objective' | 'refresh' | 'target', readonly stri
 }
 
 /**
- * @throws CONFIG_INVALID when a choice does not exist, a number is none or out of range, or a calibration
- *   image has another size than the network's input
+ * @throws CONFIG_INVALID when a choice does not exist, two choices contradict each other, a number is none or
+ *   out of range, or a calibration image has another size than the network's input
  */
 export function checkOptions(network: Network, options: CompileOptions): void {
   for (const [name, choices] of Object.entries(CHOICES)) {
@@ -69,6 +81,8 @@ export function checkOptions(network: Network, options: CompileOptions): void {
     if (value !== undefined && !choices.includes(value))
       throw invalid(`${name} is ${printable(String(value))}; it is one of ${choices.join(', ')}`)
   }
+  requireBoolean('offlineClient', options.offlineClient)
+  requireNoContradiction(options)
   requireNumber('precisionBits', options.precisionBits, (bits) => bits > 0)
   requireNumber('maxPrimeBits', options.maxPrimeBits, Number.isInteger)
   requireNumber('link.roundTripMs', options.link?.roundTripMs, (time) => time >= 0)
@@ -81,6 +95,11 @@ export function checkOptions(network: Network, options: CompileOptions): void {
         `3 x ${network.height} x ${network.width} = ${size}`,
     )
   }
+}
+
+function requireBoolean(name: string, value: boolean | undefined): void {
+  if (value === undefined || typeof value === 'boolean') return
+  throw invalid(`${name} is ${printable(String(value))}; it is true or false`)
 }
 
 function requireNumber(name: string, value: number | undefined, fits: (value: number) => boolean): void {

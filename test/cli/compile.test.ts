@@ -181,7 +181,12 @@ t.test('the plan states the way that it does not take, and the flag that takes i
     shown,
     /\none shot \(--refresh never\) would take about \d\.\d+ s on one core, keys of [\d.]+ MB once, and \d+ kB for each query, in ring 16384\n/,
   )
-  t.match(shown, '\nwith --refresh server the client may be offline between one query and one answer')
+  const offline = 'the client may be offline between one query and one answer'
+  t.match(shown, `\nwith --offline-client ${offline}: the plan is then one shot\n`)
+  const deep = (await polyveil([...source, '--ring', '8192'])).stdout.toString()
+  t.match(deep, `\nwith --offline-client ${offline}: the server restores levels in ring 32768 or 65536`)
+  const client = (await polyveil([...source, '--refresh', 'client'])).stdout.toString()
+  t.match(client, `\nwith --refresh server ${offline}: the server restores levels`)
   const never = await polyveil([...source, '--json', '--refresh', 'never'])
   t.equal(never.json.segments, 1)
   t.notOk('otherWay' in never.json)
@@ -190,7 +195,7 @@ t.test('the plan states the way that it does not take, and the flag that takes i
     traffic,
     /\nrefreshes \(--refresh client\) would take about \d\.\d+ s on one core and \d\.\d+ s for rounds, keys of [\d.]+ MB once, /,
   )
-  t.notMatch(traffic, '--refresh server', 'in one shot the client is offline anyway')
+  t.notMatch(traffic, '--offline-client', 'in one shot the client is offline anyway')
 })
 
 t.test('--refresh server: plans that no server can restore are refused with a remedy', async (t) => {
@@ -229,4 +234,30 @@ t.test('--refresh server: plans that no server can restore are refused with a re
   const help =
     /keeps 30 bits of precision; the best keeps \d+\.\d\. What would help: a lower --precision, .*--refresh$/
   await refused('DEPTH_EXCEEDED', 4, help, /fewer bits of precision/, ...precise)
+})
+
+t.test('--offline-client: one shot, or levels that the server restores, or a clear refusal', async (t) => {
+  const offline = (name: string, ...flags: string[]) =>
+    polyveil([
+      ...['compile', ...sourceOf(name), '--name', 'x', '--offline-client', '--speeds', 'reference'],
+      ...['--precision', '8', '--dry-run', '--quiet', ...flags],
+    ])
+  const shallow = await offline('one_shot')
+  t.equal(shallow.code, 0, shallow.stderr)
+  const shown = shallow.stdout.toString()
+  t.match(shown, /depth, one shot\n.*- one shot is taken, because it fits/s)
+  t.notMatch(shown, 'would take', 'there is no other way')
+  const deep = await offline('micro_t', '--ring', '32768')
+  t.equal(deep.code, 0, deep.stderr)
+  t.match(
+    deep.stdout.toString(),
+    /restored at the server.*- the server restores levels: the client may be offline/s,
+  )
+  t.notMatch(deep.stdout.toString(), '\nwith --', 'the client is offline already')
+  const both = await offline('one_shot', '--refresh', 'client', '--json')
+  failed(t, both, 3, 'CONFIG_INVALID', { refresh: 'client', offlineClient: true })
+  t.match(both.json.error.remedy, /Leave out --refresh client.*Or leave out --offline-client/)
+  const seal = await offline('micro_t', '--target', 'seal', '--json')
+  failed(t, seal, 4, 'DEPTH_EXCEEDED')
+  t.match(seal.json.error.remedy, /seal cannot restore levels at the server.*--target simd/)
 })

@@ -12,6 +12,7 @@ t.test('options that do not exist, and numbers out of range, are named', async (
   const cases: [object, RegExp][] = [
     [{ objective: 'speed' }, /^objective is speed; it is one of latency, traffic, keys/],
     [{ refresh: 'sometimes' }, /^refresh is sometimes; it is one of auto, never, client, server/],
+    [{ offlineClient: 'yes' }, /^offlineClient is yes; it is true or false/],
     [{ target: 'cpu' }, /^target is cpu/],
     [{ precisionBits: Number.NaN }, /^precisionBits is NaN/],
     [{ precisionBits: -1 }, /^precisionBits is -1/],
@@ -29,6 +30,10 @@ t.test('options that do not exist, and numbers out of range, are named', async (
       { refresh: 'server', rings: [8192, 16384] },
       /restores levels in the rings 32768 and 65536, and not in 8192, 16384/,
     ],
+    [
+      { refresh: 'client', offlineClient: true },
+      /^A client that is offline .*--offline-client.* cannot refresh values \(--refresh client\)/,
+    ],
     [{ refresh: 'server', target: 'seal' }, /^Circuits for the engine seal cannot restore levels/],
     [
       { calibration: [images[0], images[1].subarray(1)] },
@@ -38,4 +43,17 @@ t.test('options that do not exist, and numbers out of range, are named', async (
   for (const [options, message] of cases) {
     t.throws(refused(options), { code: 'CONFIG_INVALID', message }, JSON.stringify(options).slice(0, 60))
   }
+})
+
+t.test('remedies for an offline client do not ask it for refreshes', async (t) => {
+  const remedyOf = (options: object): string => {
+    try {
+      refused({ refresh: 'server', batch: 2, ...options })()
+    } catch (error) {
+      return (error as { remedy: string }).remedy
+    }
+    return ''
+  }
+  t.match(remedyOf({}), /--batch 1.*--refresh client/)
+  t.match(remedyOf({ offlineClient: true }), /--batch 1.*--refresh never/)
 })

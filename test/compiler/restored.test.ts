@@ -19,18 +19,19 @@ import { factorWithin, stretched } from '../client/stretched.ts'
 import { casesOf, isThorough } from '../support/thorough.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
-// Networks whose server restores levels by itself, on the clear backend.
+// Networks whose server restores levels by itself, on the clear backend. Their clients are offline, and they
+// are too deep for one shot.
 
 const compiled = async (name: string) => {
   const { network, images, logits } = await golden(name)
   const { preprocessing } = network.config
-  const { circuit, plan } = compile(network, {
+  const result = compile(network, {
     model: name,
     preprocessing,
-    refresh: 'server',
+    offlineClient: true,
     precisionBits: 8,
   })
-  return { network, images, logits, circuit, plan }
+  return { network, images, logits, ...result }
 }
 
 const micro = await compiled('micro_t')
@@ -59,6 +60,14 @@ t.test('the plan: counts, parameters, memory', async (t) => {
   t.ok(circuit.estimate.memoryBytes < MOST_KERNEL_BYTES)
   const low = ops.filter(({ kind, level }) => kind === 'rotate' && level <= input.level)
   t.ok(low.length > 1000, 'the network itself runs at low levels')
+})
+
+t.test('the plan for an offline client says why the server restores levels', async (t) => {
+  t.match(
+    micro.plan.why[0],
+    /^the server restores levels: .*--offline-client.* does not fit ring 8192, 16384, 32768 at 8 bits/,
+  )
+  t.notOk('otherWay' in micro, 'there is none')
 })
 
 t.test('steps reach a few operations ahead, so that few of the large values are alive at once', async (t) => {

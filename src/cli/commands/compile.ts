@@ -2,7 +2,13 @@ import { basename, extname } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
 import { isModelName, MODEL_NAME_RULE } from '../../circuit/manifest/model-name.ts'
-import { OBJECTIVES, type Objective, REFRESH_CHOICES, type RefreshChoice } from '../../compiler/choices.ts'
+import {
+  OBJECTIVES,
+  type Objective,
+  REFRESH_CHOICES,
+  type RefreshChoice,
+  requireNoContradiction,
+} from '../../compiler/choices.ts'
 import type { Compiled, Link, TargetName } from '../../compiler/index.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Network } from '../../models/index.ts'
@@ -31,6 +37,7 @@ interface CompileFlags extends SourceOptions {
   readonly labels?: string
   readonly calibrate?: string
   readonly refresh: RefreshChoice
+  readonly offlineClient?: boolean
   readonly batch: number | 'auto'
   readonly ring: 'auto' | '8192' | '16384' | '32768' | '65536'
   readonly precision: number
@@ -60,6 +67,11 @@ export const compileCommand = (): Command =>
       ),
     )
     .option(
+      '--offline-client',
+      'the client is offline between query and answer; --refresh auto then plans one shot, or where that does not fit, ' +
+        'levels that the server restores',
+    )
+    .option(
       '--batch <n>',
       'images that share the ciphertexts, a power of two; auto: as many as take empty slots alone',
       batch,
@@ -68,7 +80,7 @@ export const compileCommand = (): Command =>
     .addOption(
       choice(
         '--ring <n>',
-        'polynomial modulus degree; auto considers 65536 only with --refresh server',
+        'polynomial modulus degree; auto considers 65536 only where the server restores levels',
         ['auto', '8192', '16384', '32768', '65536'],
         'auto',
       ),
@@ -102,6 +114,7 @@ async function compileCheckpoint(
   flags: CompileFlags,
 ): Promise<Outcome> {
   checkFlags(flags)
+  requireNoContradiction(flags)
   const model = checkedName(path, flags)
   if (flags.out !== undefined && !flags.dryRun) await checkWritable(flags.out, flags.force ?? false)
   const { weights, network } = await loadSource(path, flags, context.progress)
@@ -121,7 +134,7 @@ async function compileCheckpoint(
     text: [
       planText(plan, preprocessing),
       ...(compiled.otherWay ? [otherWayText(compiled.otherWay)] : []),
-      ...(circuit.refresh && circuit.batch === 1 ? [OFFLINE_CLIENT] : []),
+      ...(circuit.refresh && circuit.batch === 1 ? [offlineText(compiled, flags.refresh)] : []),
       entryText(weights),
       ...warnings.map((warning) => `WARNING: ${warning}`),
       flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes} bytes`,
@@ -129,9 +142,14 @@ async function compileCheckpoint(
   }
 }
 
-/** The way that `auto` never takes, for circuits that could run in it. */
-const OFFLINE_CLIENT =
-  'with --refresh server the client may be offline between one query and one answer, for larger keys and a longer computation'
+/** How a network whose plan has refreshes runs while its client is offline. */
+function offlineText({ otherWay }: Compiled, refresh: RefreshChoice): string {
+  const offline = 'the client may be offline between one query and one answer'
+  const restored =
+    'the server restores levels in ring 32768 or 65536, with larger keys and a longer computation'
+  if (refresh === 'client') return `with --refresh server ${offline}: ${restored}`
+  return `with --offline-client ${offline}: ${otherWay ? 'the plan is then one shot' : restored}`
+}
 
 function checkFlags({ out, dryRun }: CompileFlags): void {
   if (out === undefined && !dryRun) throw new UsageError('Either --out FILE.pvc or --dry-run is needed')
@@ -170,6 +188,7 @@ async function plannedCircuit(
     precisionBits: flags.precision,
     objective: flags.objective,
     refresh: flags.refresh,
+    offlineClient: flags.offlineClient,
     link: flags.network,
     target: flags.target,
     speeds,

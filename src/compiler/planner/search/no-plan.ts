@@ -6,15 +6,23 @@ import { lowerGraph } from '../../lowering/lower.ts'
 import { bitsOf, DRAFT_LEVELS, DraftChain, leastSpecialBits } from '../modulus/chain.ts'
 import type { Candidate } from './candidate.ts'
 
+/** What is asked of a plan, as far as the errors speak of it. */
+export interface Asked {
+  /** Bits by which the logits' error lies below their root mean square. */
+  readonly precisionBits: number
+  /** Whether the client is offline between query and answer, so that remedies do not ask it for refreshes. */
+  readonly offlineClient?: boolean
+}
+
 /**
  * The error when no candidate fits. It names the candidate with the fewest excess bits of modulus, or the
  * best precision when all candidates fit the modulus.
  */
-export function noPlan(graph: Graph, tried: readonly Candidate[], precisionBits: number): PolyVeilError {
+export function noPlan(graph: Graph, tried: readonly Candidate[], asked: Asked): PolyVeilError {
   const tooLarge = tried.filter(({ excessBits }) => excessBits > 0)
-  if (tooLarge.length === 0) return imprecise(precisionBits, bestPrecision(tried))
+  if (tooLarge.length === 0) return imprecise(asked, bestPrecision(tried))
   const best = tooLarge.reduce((a, b) => (b.excessBits < a.excessBits ? b : a))
-  return depthExceeded(graph, best, precisionBits)
+  return depthExceeded(graph, best, asked.precisionBits)
 }
 
 const bestPrecision = (tried: readonly Candidate[]): number =>
@@ -24,13 +32,13 @@ const bestPrecision = (tried: readonly Candidate[]): number =>
  * The error when no plan within the security limits has the requested precision. @param reached best
  * precision
  */
-export function imprecise(precisionBits: number, reached: number): PolyVeilError {
+export function imprecise({ precisionBits, offlineClient }: Asked, reached: number): PolyVeilError {
   const bestPrecisionBits = Math.max(0, reached)
   return new PolyVeilError(
     'DEPTH_EXCEEDED',
     `No plan within the security limits keeps ${precisionBits} bits of precision; the best keeps ` +
       `${bestPrecisionBits.toFixed(1)}. What would help: a lower --precision, a larger ring if there is one, or another choice ` +
-      'of --refresh',
+      `of --refresh${offlineClient ? ' (client only without --offline-client)' : ''}`,
     { precisionBits, bestPrecisionBits },
   )
 }
@@ -38,12 +46,16 @@ export function imprecise(precisionBits: number, reached: number): PolyVeilError
 /**
  * The error when the keys of all plans are too large to be uploaded, or take too much of an engine's memory.
  */
-export function keysTooLarge(tried: readonly Candidate[]): PolyVeilError {
+export function keysTooLarge(
+  tried: readonly Candidate[],
+  { offlineClient }: Pick<Asked, 'offlineClient'>,
+): PolyVeilError {
   const keyBytes = Math.min(...tried.map((candidate) => candidate.keyBytes))
   return new PolyVeilError(
     'TOO_LARGE',
     `The keys of every plan, ${(keyBytes / 1e9).toFixed(1)} GB on the wire at least, leave no room for the network in an ` +
-      'engine. Compile it for a smaller ring, for a smaller input, or with --refresh client',
+      'engine. Compile it for a smaller ring, for a smaller input, or with --refresh client' +
+      (offlineClient ? ' and without --offline-client' : ''),
     { keyBytes },
   )
 }
@@ -57,7 +69,7 @@ export function tooManyLevels({ layers }: CircuitBuilder): PolyVeilError {
   return new PolyVeilError(
     'DEPTH_EXCEEDED',
     `The network needs more than ${DRAFT_LEVELS} levels in one shot, exhausted at layer ${layer}. What would help: ` +
-      'refreshes, or a shallower network',
+      'levels that are restored (--refresh), or a shallower network',
     { levels: DRAFT_LEVELS, layer },
   )
 }

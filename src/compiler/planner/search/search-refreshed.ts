@@ -89,8 +89,8 @@ export function searchRefreshed(
   const within = candidates.filter(isWithinBudget)
   const precise = within.filter((candidate) => isPrecise(candidate, request))
   if (precise.length === 0) {
-    if (within.length > 0 && within.every(({ keysFit }) => !keysFit)) throw keysTooLarge(within)
-    throw imprecise(request.precisionBits, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
+    if (within.length > 0 && within.every(({ keysFit }) => !keysFit)) throw keysTooLarge(within, request)
+    throw imprecise(request, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
   }
   return byCost(precise, (candidate) => costOf(request.objective, candidate))
 }

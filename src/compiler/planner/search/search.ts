@@ -13,20 +13,18 @@ import type { Link } from '../target/refresh-cost.ts'
 import type { Target } from '../target/target.ts'
 import { type Candidate, type FittingCandidate, isWithinBudget } from './candidate.ts'
 import { candidatesOf } from './draft.ts'
-import { noPlan } from './no-plan.ts'
+import { type Asked, noPlan } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /** The user's request for a plan. */
-export interface PlanRequest {
+export interface PlanRequest extends Asked {
   readonly target: Target
   /** Rings that hold the batch, ascending. */
   readonly rings: readonly number[]
   /** Images that share the ciphertexts. */
   readonly batch: number
   readonly objective: Objective
-  /** Bits by which the logits' error lies below their root mean square. */
-  readonly precisionBits: number
   /** The link between client and server; by default both are on one machine. */
   readonly link?: Link
   /** Size of the largest prime, in bits. Larger and fewer primes make fewer digits. */
@@ -61,7 +59,7 @@ export function* searchPlans(graph: Graph, request: PlanRequest): Iterable<Fitti
     yield* fitting.sort((a, b) => cost(a) - cost(b))
     tried.push(...candidates)
   }
-  if (found === 0) throw noPlan(graph, tried, request.precisionBits)
+  if (found === 0) throw noPlan(graph, tried, request)
 }
 
 /** The candidates within the budget whose draft is precise enough. */

@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { LoweredCircuit } from '../../../../src/compiler/lowered-circuit.ts'
 import type { FittingCandidate } from '../../../../src/compiler/planner/search/candidate.ts'
-import { bestOfEach } from '../../../../src/compiler/planner/search/emitted.ts'
+import { bestOfEach, type Emit } from '../../../../src/compiler/planner/search/emitted.ts'
+import { type ErrorFacts, PolyVeilError } from '../../../../src/errors/index.ts'
 import { MOST_KERNEL_BYTES } from '../../../../src/schedule/limits.ts'
 
 /** A candidate with the memory of its keys and transforms, and the figures of its circuit. */
@@ -12,6 +13,7 @@ interface Case {
 }
 
 const GB = 1e9
+const ASKED = { precisionBits: 8 }
 
 /** Candidates, the best first, and the indices of those that were lowered. */
 function lowered(cases: readonly Case[]) {
@@ -30,7 +32,10 @@ function lowered(cases: readonly Case[]) {
     limits.push(most)
     return candidates.filter(({ restorationMemory }) => restorationMemory <= most)
   }
-  const best = (): number => candidates.indexOf(bestOfEach([way], 8, emit)[0].candidate)
+  const best = (): number => {
+    const [{ candidate }] = bestOfEach([way], ASKED, emit)
+    return candidates.indexOf(candidate)
+  }
   return { best, tried, limits }
 }
 
@@ -86,7 +91,7 @@ t.test('where no search has a circuit that fits, the smallest is taken', async (
       kernelBytes: memories[limits.length - 1],
       estimate: { precisionBits: 9 },
     }) as unknown as LoweredCircuit
-  const [{ lowered: smallest }] = bestOfEach([way], 8, emit)
+  const [{ lowered: smallest }] = bestOfEach([way], ASKED, emit)
   t.equal(smallest.kernelBytes, 4.4 * GB)
   const most = 0.98 * MOST_KERNEL_BYTES
   t.strictSame(limits, [Infinity, 2 * GB - (4.5 * GB - most), 2 * GB - (8.9 * GB - 2 * most)])
@@ -96,4 +101,46 @@ t.test('there is one search where the circuit is too large even without keys', a
   const { best, limits } = lowered([{ restorationMemory: 0.5 * GB, memoryBytes: 6 * GB }])
   t.equal(best(), 0)
   t.equal(limits.length, 1)
+})
+
+/** A way that has one candidate, or whose search fails with these facts. */
+const wayWith =
+  (outcome: number | ErrorFacts, onPlan: () => void = () => {}) =>
+  () => {
+    onPlan()
+    if (typeof outcome !== 'number') throw new PolyVeilError('DEPTH_EXCEEDED', 'there is no plan', outcome)
+    return [{ keyMemory: outcome } as unknown as FittingCandidate]
+  }
+
+const emitAny = () => ({ estimate: { memoryBytes: GB, precisionBits: 9 } }) as unknown as ReturnType<Emit>
+
+t.test('a way is not planned before its candidate is asked for', async (t) => {
+  let planned = 0
+  const ways = [wayWith(1), wayWith(2, () => planned++)]
+  const [first] = bestOfEach(ways, ASKED, emitAny)
+  t.equal(first.candidate.keyMemory, 1)
+  t.equal(planned, 0)
+  t.equal([...bestOfEach(ways, ASKED, emitAny)].length, 2)
+  t.equal(planned, 1)
+})
+
+t.test('where no way has a candidate, the error is the most precise one or the last one', async (t) => {
+  const factsOf = (...facts: ErrorFacts[]): unknown => {
+    try {
+      return [
+        ...bestOfEach(
+          facts.map((fact) => wayWith(fact)),
+          ASKED,
+          emitAny,
+        ),
+      ]
+    } catch (error) {
+      return (error as PolyVeilError).facts
+    }
+  }
+  const precise = { bestPrecisionBits: 7 }
+  const imprecise = { bestPrecisionBits: 5 }
+  t.equal(factsOf(precise, imprecise), precise)
+  t.equal(factsOf(imprecise, precise), precise)
+  t.equal(factsOf({ missingBits: 9 }, imprecise), imprecise)
 })

@@ -8,7 +8,7 @@ import { type ErrorCodeName, PolyVeilError } from '../../../../src/errors/index.
 const chosen = (...costs: readonly (number | ErrorCodeName)[]): number =>
   largestFreeBatch((batch) => {
     const cost = costs[Math.log2(batch)]
-    if (typeof cost === 'number') return { batch, cost }
+    if (typeof cost === 'number') return { batch, cost, takesBatches: true }
     throw new PolyVeilError(cost, 'there is no plan')
   }).batch
 
@@ -28,4 +28,13 @@ t.test('batches are doubled until a batch has no plan', async (t) => {
   t.equal(chosen(1, 'DEPTH_EXCEEDED'), 1)
   t.throws(() => chosen('DEPTH_EXCEEDED'), { code: 'DEPTH_EXCEEDED' })
   t.throws(() => chosen(1, 'INTERNAL'), { code: 'INTERNAL' }, 'an internal error is passed on')
+})
+
+t.test('no batch is planned where the way of one image takes none', async (t) => {
+  const planned: number[] = []
+  largestFreeBatch((batch) => {
+    planned.push(batch)
+    return { cost: 1, takesBatches: false }
+  })
+  t.strictSame(planned, [1])
 })
