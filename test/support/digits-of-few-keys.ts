@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { writeCircuit } from '../../src/circuit/index.ts'
 import { compile } from '../../src/compiler/index.ts'
 import { loadNetwork, parseConfig, readCheckpoint } from '../../src/models/index.ts'
+import { keptCircuit } from './kept-circuit.ts'
 
 const network = (file: string): string =>
   fileURLToPath(new URL(`../../src/models/zoo/digits/network.${file}`, import.meta.url))
@@ -19,15 +20,18 @@ export async function writeDigitsOfFewKeys(
   refresh: 'client' | 'never' = 'client',
   model = 'digits',
 ): Promise<void> {
-  const config = parseConfig(await readFile(network('json'), 'utf8'))
-  const { circuit } = compile(loadNetwork(await readCheckpoint(network('pt')), config), {
-    model,
-    preprocessing: config.preprocessing,
-    labels: config.labels,
+  const [weights, text] = await Promise.all([readFile(network('pt')), readFile(network('json'), 'utf8')])
+  const how = {
     refresh,
     rings: [refresh === 'client' ? 8192 : 16384],
     objective: 'keys',
+  } as const
+  const circuit = await keptCircuit([weights, text, JSON.stringify(how)], async () => {
+    const config = parseConfig(text)
+    const { preprocessing, labels } = config
+    const loaded = loadNetwork(await readCheckpoint(network('pt')), config)
+    return compile(loaded, { model, preprocessing, labels, ...how }).circuit
   })
   await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, `${model}.pvc`), writeCircuit(circuit))
+  await writeFile(join(folder, `${model}.pvc`), writeCircuit({ ...circuit, model }))
 }
