@@ -17,6 +17,10 @@ declare const startWorker: () => Worker
 
 const digits = bundledNetworks().find(({ name }) => name === 'digits')!
 const [{ file, truth }] = digits.images
+/** The network in one shot: making its keys takes seconds. */
+const LONG = 'digits'
+/** The network with refreshes, for tests that need a classification of any length. */
+const SHORT = 'rounds'
 const executable = findChromium()
 const skip = executable === undefined && 'There is no Chromium: install it, or name one in CHROMIUM'
 
@@ -26,7 +30,7 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
   const bundle = await bundlePage(directory)
   const served: Folder[] = []
   const origin = `http://127.0.0.1:${await servePages(t, served)}`
-  const service = await serveDigits(t, directory, origin)
+  const service = await serveDigits(t, directory, { [LONG]: 'never', [SHORT]: 'client' }, [origin])
   served.push(...folders(bundle, service.url))
   const context = await launch(t, executable!)
   context.setDefaultTimeout(120_000)
@@ -43,12 +47,12 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
 
   await t.test('a classification blocks no thread of the page', async (t) => {
     const { page } = await open('plain')
-    const { label, longTasks, stages } = await page.evaluate(classified, [service.url, image] as const)
+    const { label, longTasks, stages } = await page.evaluate(classified, [service.url, LONG, image] as const)
     t.equal(label, truth)
     t.comment(`long tasks: ${longTasks.join(' ms, ')}`)
     t.strictSame(longTasks, [])
     t.ok(stages.includes('keys') && stages.includes('decrypt'), stages.join())
-    const onPage = await page.evaluate(longTasksOfConnect, [service.url, image] as const)
+    const onPage = await page.evaluate(longTasksOfConnect, [service.url, LONG, image] as const)
     t.ok(onPage.length > 0, 'without a Worker, long tasks are observed')
     t.comment(`long tasks without a Worker: ${onPage.map(Math.round).join(', ')} ms`)
     await page.close()
@@ -56,22 +60,27 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
 
   await t.test('a Worker of one’s own has other messages too, and its end is noticed', async (t) => {
     const { page } = await open('plain')
-    const result = await page.evaluate(async (url) => {
-      const worker = startWorker()
-      const connect = () => polyveil.connectInWorker(url, { worker, store: 'memory' })
-      const [one, two] = await Promise.all([connect(), connect()])
-      const answer = new Promise((resolve) => worker.addEventListener('message', ({ data }) => resolve(data)))
-      worker.postMessage('report')
-      await one.close()
-      const models = (await two.models()).length
-      const answered = await answer
-      const running = two.keys('digits').catch((error) => error.code)
-      worker.postMessage('end')
-      return { answered, models, running: await running, later: await two.models().catch((e) => e.code) }
-    }, service.url)
+    const result = await page.evaluate(
+      async ([url, long]) => {
+        const worker = startWorker()
+        const connect = () => polyveil.connectInWorker(url, { worker, store: 'memory' })
+        const [one, two] = await Promise.all([connect(), connect()])
+        const answer = new Promise((resolve) =>
+          worker.addEventListener('message', ({ data }) => resolve(data)),
+        )
+        worker.postMessage('report')
+        await one.close()
+        const models = (await two.models()).length
+        const answered = await answer
+        const running = two.keys(long).catch((error) => error.code)
+        worker.postMessage('end')
+        return { answered, models, running: await running, later: await two.models().catch((e) => e.code) }
+      },
+      [service.url, LONG] as const,
+    )
     t.strictSame(result, {
       answered: { violated: [], started: 0 },
-      models: 1,
+      models: 2,
       running: 'WORKER_LOST',
       later: 'WORKER_LOST',
     })
@@ -90,10 +99,10 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
 
   await t.test('the documented policy is enough', async (t) => {
     const { page, reports } = await open('strict')
-    const { label } = await page.evaluate(classified, [service.url, image] as const)
+    const { label } = await page.evaluate(classified, [service.url, SHORT, image] as const)
     t.equal(label, truth)
     t.strictSame(reports, [], 'nothing on the page violates the policy')
-    const { violated } = await page.evaluate(keysInOwnWorker, service.url)
+    const { violated } = await page.evaluate(keysInOwnWorker, [service.url, SHORT] as const)
     t.strictSame(violated, [], 'nothing in the Worker violates it')
     await page.close()
   })
@@ -104,10 +113,10 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
       ['isolated', true],
     ] as const) {
       const { page, reports } = await open(folder)
-      const report = await page.evaluate(keysInOwnWorker, service.url)
+      const report = await page.evaluate(keysInOwnWorker, [service.url, SHORT] as const)
       const threads = isolated ? Math.min(8, report.cores) : 1
       t.match(report, { isolated, violated: [], started: threads - 1 }, folder)
-      const { label } = await page.evaluate(classified, [service.url, image] as const)
+      const { label } = await page.evaluate(classified, [service.url, SHORT, image] as const)
       t.equal(label, truth)
       t.strictSame(reports, [])
       await page.close()
@@ -118,10 +127,10 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
     for (const folder of ['plain', 'isolated']) {
       const { page } = await open(folder)
       for (const mostBytes of [2 ** 31, 2 ** 30]) {
-        const answer = await page.evaluate(classifiedWithin, [service.url, image, mostBytes] as const)
+        const answer = await page.evaluate(classifiedWithin, [service.url, SHORT, image, mostBytes] as const)
         t.equal(answer, truth, `${folder}, ${mostBytes} bytes`)
       }
-      const error = await page.evaluate(classifiedWithin, [service.url, image, 2 ** 20] as const)
+      const error = await page.evaluate(classifiedWithin, [service.url, SHORT, image, 2 ** 20] as const)
       t.match(error, { code: 'TOO_LARGE', facts: { neededBytes: 2 ** 26, limitBytes: 0 } }, folder)
       await page.close()
     }
@@ -129,14 +138,18 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
 
   await t.test('without wasm-unsafe-eval an error names it', async (t) => {
     const { page } = await open('no-wasm')
-    const error = await page.evaluate(classified, [service.url, image] as const).catch((caught) => caught)
+    const error = await page
+      .evaluate(classified, [service.url, SHORT, image] as const)
+      .catch((caught) => caught)
     t.match(error.message, /CONFIG_INVALID.*forbids WebAssembly.*'wasm-unsafe-eval'/s)
     await page.close()
   })
 
   await t.test('without worker-src an error names it', async (t) => {
     const { page } = await open('no-worker')
-    const error = await page.evaluate(classified, [service.url, image] as const).catch((caught) => caught)
+    const error = await page
+      .evaluate(classified, [service.url, SHORT, image] as const)
+      .catch((caught) => caught)
     t.match(error.message, /WORKER_LOST.*did not start.*worker-src/s)
     await page.close()
   })
@@ -164,7 +177,7 @@ const headersOf = (text: string): string[][] =>
     .map((line) => line.split(': '))
 
 /** Classifies an image in a Worker. Runs in a page. */
-async function classified([url, image]: readonly [string, number[]]) {
+async function classified([url, model, image]: readonly [string, string, number[]]) {
   const longTasks: number[] = []
   const observer = new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) longTasks.push(duration)
@@ -175,7 +188,7 @@ async function classified([url, image]: readonly [string, number[]]) {
     const client = await polyveil.connectInWorker(url)
     const picture = new Blob([Uint8Array.from(image)])
     const onProgress = ({ stage }: { stage: string }) => stages.push(stage)
-    const [best] = await client.classify('digits', picture, { topK: 1, onProgress })
+    const [best] = await client.classify(model, picture, { topK: 1, onProgress })
     await client.close()
     return { label: best.label, longTasks, stages }
   } catch (error) {
@@ -187,10 +200,10 @@ async function classified([url, image]: readonly [string, number[]]) {
 }
 
 /** Makes and uploads keys in a Worker of the page's own, and has the Worker report. Runs in a page. */
-async function keysInOwnWorker(url: string) {
+async function keysInOwnWorker([url, model]: readonly [string, string]) {
   const worker = startWorker()
   const client = await polyveil.connectInWorker(url, { worker, store: 'memory' })
-  await client.keys('digits')
+  await client.keys(model)
   const answer = new Promise<{ violated: string[]; started: number }>((resolve) =>
     worker.addEventListener('message', ({ data }) => resolve(data)),
   )
@@ -201,12 +214,12 @@ async function keysInOwnWorker(url: string) {
 }
 
 /** Classifies in a Worker that refuses memories above a limit. Runs in a page. */
-async function classifiedWithin([url, image, mostBytes]: readonly [string, number[], number]) {
+async function classifiedWithin([url, model, image, mostBytes]: readonly [string, string, number[], number]) {
   const worker = startWorker()
   worker.postMessage({ mostBytes })
   const client = await polyveil.connectInWorker(url, { worker, store: 'memory' })
   try {
-    const [best] = await client.classify('digits', new Blob([Uint8Array.from(image)]), { topK: 1 })
+    const [best] = await client.classify(model, new Blob([Uint8Array.from(image)]), { topK: 1 })
     return best.label
   } catch (error) {
     const { code, facts } = error as InstanceType<typeof polyveil.PolyVeilError>
@@ -218,14 +231,16 @@ async function classifiedWithin([url, image, mostBytes]: readonly [string, numbe
 }
 
 /** Long tasks of a classification on the page's own thread. Runs in a page. */
-async function longTasksOfConnect([url, image]: readonly [string, number[]]): Promise<number[]> {
+async function longTasksOfConnect([url, model, image]: readonly [string, string, number[]]): Promise<
+  number[]
+> {
   const longTasks: number[] = []
   const observer = new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) longTasks.push(duration)
   })
   observer.observe({ type: 'longtask' })
   const client = await polyveil.connect(url, { keys: polyveil.memoryKeyStore() })
-  await client.classify('digits', new Blob([Uint8Array.from(image)]))
+  await client.classify(model, new Blob([Uint8Array.from(image)]))
   observer.disconnect()
   return longTasks
 }
