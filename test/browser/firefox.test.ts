@@ -44,7 +44,7 @@ t.test('the page classifies a sample, and keeps its keys', { skip }, async (t) =
   await requireBuild()
   const directory = t.testdir()
   const modelsDir = join(directory, 'models')
-  await writeDigitsOfFewKeys(modelsDir, 'never')
+  await writeDigitsOfFewKeys(modelsDir)
   const service = await startService(join(directory, 'data'), '--models', modelsDir)
   t.teardown(() => service.stop())
   const page = await launchFirefox(t as Test, executable!)

@@ -69,7 +69,7 @@ t.test('the page asks for the token of a service that needs one', { skip }, asyn
   const directory = t.testdir()
   const modelsDir = join(directory, 'models')
   const data = join(directory, 'data')
-  await writeDigitsOfFewKeys(modelsDir, 'never')
+  await writeDigitsOfFewKeys(modelsDir)
   const { json } = await polyveil(['tokens', 'create', 'clinic', '--data', data, '--json'])
   const config = join(directory, 'server.json')
   await writeFile(config, JSON.stringify({ modelsDir, access: 'tokens' }))
