@@ -26,8 +26,10 @@ const config = (name: string, change: object): string =>
 const plain = ['--config', goldenPath('one_shot.json')]
 const check = (checkpoint: string, ...flags: string[]) =>
   polyveil(['check', checkpoint, ...plain, ...goldenOf('one_shot'), ...flags])
+// One way and one ring: what these tests look at does not depend on the plan.
+const PLAN = ['--refresh', 'client', '--ring', '8192']
 const dry = (checkpoint: string, ...flags: string[]) =>
-  polyveil(['compile', checkpoint, '--dry-run', '--name', 'x', ...flags])
+  polyveil(['compile', checkpoint, '--dry-run', '--name', 'x', ...PLAN, ...flags])
 
 t.test('averaged weights are read and reported; another entry can be chosen', async (t) => {
   const saved = new TorchFile()
@@ -122,7 +124,10 @@ t.test('preprocessing comes from the config, from a flag, or is absent', async (
 
 t.test('a circuit without preprocessing takes tensors, and refuses pictures with a remedy', async (t) => {
   const out = join(folder, 'tensors.pvc')
-  t.equal((await polyveil(['compile', goldenPath('one_shot.pt'), ...plain, '--out', out, ...QUIET])).code, 0)
+  t.equal(
+    (await polyveil(['compile', goldenPath('one_shot.pt'), ...plain, ...PLAN, '--out', out, ...QUIET])).code,
+    0,
+  )
   const shown = await polyveil(['inspect', out, '--json', '--html', join(folder, 'plan.html')])
   t.equal(shown.json.preprocessing, null)
   t.match((await polyveil(['inspect', out])).stdout.toString(), 'preprocessing: none')
