@@ -1,8 +1,10 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createSocketServer, type Server } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { shownUrl } from '../../src/cli/input/server.ts'
 import { page, proxy } from '../client/proxies.ts'
+import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { startService } from './service.ts'
 import { failed, polyveil, zooPath } from './support.ts'
 
@@ -93,7 +95,10 @@ t.test('an unknown model is refused with a list of the models of the server', as
 })
 
 t.test('classify prints that an inference is lost and begins again', async (t) => {
-  const service = await startService(t.testdir())
+  const directory = t.testdir()
+  const models = join(directory, 'models')
+  await writeDigitsOfFewKeys(models)
+  const service = await startService(join(directory, 'data'), '--models', models)
   t.teardown(() => service.stop())
   let losses = 1
   const between = await proxy(t, service.url, ({ url }, response) => {
