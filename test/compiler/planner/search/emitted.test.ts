@@ -109,16 +109,16 @@ const wayWith =
   () => {
     onPlan()
     if (typeof outcome !== 'number') throw new PolyVeilError('DEPTH_EXCEEDED', 'there is no plan', outcome)
-    return [{ keyMemory: outcome } as unknown as FittingCandidate]
+    return [{ restorationMemory: outcome } as unknown as FittingCandidate]
   }
 
-const emitAny = () => ({ estimate: { memoryBytes: GB, precisionBits: 9 } }) as unknown as ReturnType<Emit>
+const emitAny = () => ({ kernelBytes: GB, estimate: { precisionBits: 9 } }) as unknown as ReturnType<Emit>
 
 t.test('a way is not planned before its candidate is asked for', async (t) => {
   let planned = 0
   const ways = [wayWith(1), wayWith(2, () => planned++)]
   const [first] = bestOfEach(ways, ASKED, emitAny)
-  t.equal(first.candidate.keyMemory, 1)
+  t.equal(first.candidate.restorationMemory, 1)
   t.equal(planned, 0)
   t.equal([...bestOfEach(ways, ASKED, emitAny)].length, 2)
   t.equal(planned, 1)
