@@ -4,7 +4,7 @@ import { type CkksParameters, digitCount } from '../circuit/parameters/parameter
 import { bitLength } from '../circuit/parameters/primes.ts'
 import { MESSAGE_RMS_BOUND, refreshDepth, refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
-import { MOST_KERNEL_BYTES } from '../schedule/limits.ts'
+import { MOST_KERNEL_BYTES, MOST_PLANNED_BYTES } from '../schedule/limits.ts'
 import { counted } from '../text/counted.ts'
 import { layerReads } from './layer-reads.ts'
 import { processMemory } from './planner/target/process-memory.ts'
@@ -201,14 +201,27 @@ function refreshInWords(circuit: Circuit): string[] {
   ]
 }
 
+/** An engine takes a little more than is stated, for gaps and whole chunks. */
+const ROOM = 1.03
+
 /**
- * The memory that a plan needs beyond the largest engine. Such a plan is reported, but cannot be executed.
+ * What a plan keeps in far memory, or the kernel memory that it lacks. A plan that lacks some is reported,
+ * but cannot be executed.
  */
-function memoryInWords({ estimate }: Circuit, target: Target): string[] {
-  const excess = estimate.memoryBytes - MOST_KERNEL_BYTES
-  if (target.name === 'seal' || excess <= 0) return []
+function memoryInWords(circuit: Circuit, target: Target): string[] {
+  if (target.name === 'seal' || circuit.estimate.memoryBytes <= MOST_PLANNED_BYTES) return []
+  const { near, far } = target.memory(circuit)
+  const excess = near - MOST_KERNEL_BYTES
+  const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(2)
+  if (excess > 0) {
+    return [
+      `its engine would need ${gigabytes(excess)} GB more memory than kernels reach: it cannot be executed`,
+    ]
+  }
+  if (far === 0) return []
   return [
-    `its engine would need ${(excess / 1e9).toFixed(2)} GB more memory than one can have: it cannot be executed`,
+    `${gigabytes(far)} GB of keys and weights are kept outside of the ${gigabytes(MOST_KERNEL_BYTES)} GB that kernels reach, and ` +
+      `are copied there before each use: a service needs engineMegabytes of at least ${Math.ceil((ROOM * (near + far)) / 2 ** 20)}`,
   ]
 }
 

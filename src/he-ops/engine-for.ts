@@ -6,7 +6,7 @@ import { FramedSimdEngine } from './engines/simd.ts'
 export interface EngineOptions {
   /** Threads that compute one inference together; the seal engine always uses one. */
   readonly threads: number
-  /** Most bytes of the simd engine's memory; by default all that 32-bit addresses reach. */
+  /** Most bytes of the simd engine's memory; by default as many as the system gives. */
   readonly memoryBytes?: number
 }
 

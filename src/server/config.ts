@@ -128,10 +128,13 @@ export const configSchema = z.strictObject({
   queueSeconds: whole(1, 86_400)
     .default(600)
     .describe('an inference that would wait longer for a worker, by estimate, is refused'),
-  workerKeyMegabytes: whole(1, 3072).default(2048).describe('memory for loaded key sets in each worker'),
-  engineMegabytes: whole(16, 4095)
+  workerKeyMegabytes: whole(1, 65536).default(2048).describe('memory for loaded key sets in each worker'),
+  engineMegabytes: whole(16, 65536)
     .default(4000)
-    .describe("most memory of each worker's engine: keys, constants and running programs together"),
+    .describe(
+      "most memory of each worker's engine: keys, constants and running programs together. Kernels reach 4 GB of it; " +
+        'above that it holds keys and weights of large models',
+    ),
   keyTtlHours: positive(24 * 366)
     .default(168)
     .describe('hours until a key set expires'),

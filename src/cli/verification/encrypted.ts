@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import type { SecretKey } from 'node-seal'
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
 import { digitSize } from '../../circuit/parameters/parameters.ts'
@@ -48,7 +48,7 @@ export async function encryptedBackend(
   backend: EngineName,
   threads = availableParallelism(),
 ): Promise<VerificationBackend> {
-  if (backend === 'simd') requireEngineRoom(circuit)
+  if (backend === 'simd') requireEngineRoom(circuit, totalmem())
   const ring = new KeyRing(memoryKeyStore())
   const manifest = manifestOf(circuit)
   const client = new LocalModel(manifest, ring, NO_LIMITS)

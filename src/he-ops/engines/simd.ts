@@ -1,7 +1,6 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { mostKeyMemory } from '../../schedule/key-memory.ts'
-import { MOST_KERNEL_BYTES } from '../../schedule/limits.ts'
 import type { Engine, EngineKeys, OpenRequest, Session } from '../engine.ts'
 import { SimdEngine, type SimdEngineOptions, SimdKeySet } from '../simd/index.ts'
 import { openSimdSession } from './simd-session.ts'
@@ -19,7 +18,7 @@ export class FramedSimdEngine implements Engine {
 
   /** Creates memory and threads; the threads live until `close`. */
   static async create(options: SimdEngineOptions): Promise<FramedSimdEngine> {
-    return new FramedSimdEngine(await SimdEngine.create(options), options.memoryBytes ?? MOST_KERNEL_BYTES)
+    return new FramedSimdEngine(await SimdEngine.create(options), options.memoryBytes ?? Infinity)
   }
 
   get usedBytes(): number {

@@ -5,8 +5,10 @@ import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { expansionRule } from '../../schedule/constant-storage.ts'
 import type { FarStorage } from '../../schedule/far-storage.ts'
+import { MOST_KERNEL_BYTES } from '../../schedule/limits.ts'
 import { engineMemory } from '../../schedule/memory.ts'
 import { type ByteSource, openKeySet } from '../../wire/index.ts'
+import { EngineMemoryExceeded } from '../engine-memory-exceeded.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
 import { type CircuitProgram, compileCircuit, egressLevels } from './circuit-program.ts'
 import { ConstantStore } from './constants/constant-store.ts'
@@ -88,7 +90,7 @@ export class SimdEngine {
    * @throws ExecutionStopped when it says so; encoded constants and loaded keys stay
    * @throws CONFIG_INVALID when a prime has more than 30 bits, or all weights of a sum round to zero;
    *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
-   *   suffice; LEVEL_EXHAUSTED when the output's flooding does not fit its level
+   *   suffice, or when kernels cannot reach all that the circuit needs at once; LEVEL_EXHAUSTED when the output's flooding does not fit its level
    */
   async open(
     circuit: Circuit,
@@ -102,7 +104,8 @@ export class SimdEngine {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
       const levels = keyLevels(context, circuit)
-      const { storage } = engineMemory(circuit)
+      const { storage, near } = engineMemory(circuit)
+      requireKernelRoom(near)
       prepareTables(context, [...levels.galois.keys()])
       await this.#alone(() => keys.load(reader, levels, this.#pool, shouldStop, storage.isFarKey))
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, egressLevels(circuit)), free)
@@ -190,6 +193,13 @@ export class SimdEngine {
 }
 
 const free = (part: { free(): void }): void => part.free()
+
+/** Before keys are loaded. @throws EngineMemoryExceeded */
+function requireKernelRoom(bytes: number): void {
+  if (bytes <= MOST_KERNEL_BYTES) return
+  const message = `The circuit needs ${bytes} bytes of the memory that kernels reach, which has ${MOST_KERNEL_BYTES}`
+  throw new EngineMemoryExceeded(message, bytes, MOST_KERNEL_BYTES)
+}
 
 /**
  * Keys and masks for a circuit's egress.
