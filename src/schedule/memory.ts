@@ -40,18 +40,20 @@ export function simdMemory(circuit: Body): number {
 /**
  * The memory that the simd engine needs for a circuit. Everything is in kernel memory where that suffices.
  * Otherwise keys and weights are kept in far memory: those that are read most rarely, and no more than
- * needed. `near` is above `MOST_PLANNED_BYTES` where no choice is enough.
+ * needed. `near` is above `mostNear` where no choice is enough.
+ *
+ * @param mostNear most bytes of kernel memory; by default what circuits are planned for
  */
-export function engineMemory(circuit: Body): EngineMemory {
+export function engineMemory(circuit: Body, mostNear = MOST_PLANNED_BYTES): EngineMemory {
   const isExpanded = expansionRule(circuit)
   const whole = memoryWith(circuit, isExpanded, NOTHING_FAR)
-  if (whole.near <= MOST_PLANNED_BYTES) return whole
+  if (whole.near <= mostNear) return whole
   const reads = new Reads(circuit)
   const least = memoryWith(circuit, isExpanded, reads.farUpTo(Infinity))
-  if (least.near > MOST_PLANNED_BYTES) return least
+  if (least.near > mostNear) return least
   // Copies take the most memory where all that can be far is far.
   const copies = least.near + least.far - whole.near
-  const most = mostReads(movable(circuit, isExpanded, reads), whole.near + copies - MOST_PLANNED_BYTES)
+  const most = mostReads(movable(circuit, isExpanded, reads), whole.near + copies - mostNear)
   return memoryWith(circuit, isExpanded, reads.farUpTo(most))
 }
 

@@ -56,15 +56,20 @@ const trained = (name: string, options: Options, size: Partial<RestoredNetwork> 
   ...size,
 })
 
-/** The published low-resolution network with another width and random weights. */
-const lowResolution = (name: string, channels: number): RestoredNetwork => ({
+/** A published architecture with random weights. */
+const made = (
+  name: string,
+  architecture: string,
+  { channels, options, ...size }: MadeOptions = {},
+): RestoredNetwork => ({
   name,
   images: 2,
+  ...size,
   async task(count) {
     // Its preprocessing and its images are those of a trained network.
     const missing = missingTrained('t224')
     if (missing !== undefined) return missing
-    const config = madeConfig('lowres', { classes: CLASSES, channels })
+    const config = madeConfig(architecture, { classes: CLASSES, channels })
     const files = await clothingFiles()
     const statistics = await inputs(spread(files, STATISTICS_IMAGES), { config })
     // Neighbours of the images of the statistics, so that none is among them.
@@ -74,10 +79,16 @@ const lowResolution = (name: string, channels: number): RestoredNetwork => ({
       network: loadNetwork(await makeNetwork(config, statistics), config),
       images: others.slice(0, count),
       calibration: others.slice(count),
-      options: withServer({ precisionBits: 8 }),
+      options: withServer({ precisionBits: 8, ...options }),
     }
   },
 })
+
+interface MadeOptions extends Partial<Pick<RestoredNetwork, 'isLarge' | 'images'>> {
+  /** Channels of the first stage; by default those of the architecture. */
+  readonly channels?: number
+  readonly options?: Options
+}
 
 export const RESTORED_NETWORKS: readonly RestoredNetwork[] = [
   golden('micro_t'),
@@ -85,6 +96,7 @@ export const RESTORED_NETWORKS: readonly RestoredNetwork[] = [
   golden('micro_lr'),
   trained('clothing_six', { precisionBits: 8.5 }),
   trained('clothing_lr', { precisionBits: 8.5 }),
-  lowResolution('lr16', 16),
+  made('lr16', 'lowres', { channels: 16 }),
   trained('t224', { precisionBits: 8, rings: [65536] }, { isLarge: true, images: 1 }),
+  made('s224', 'cpolynext-s', { options: { rings: [32768] }, isLarge: true, images: 1 }),
 ]

@@ -27,6 +27,11 @@ export interface SimdEngineOptions {
   readonly threads: number
   /** Most bytes of kernel memory and far memory together; without it as many as the system gives. */
   readonly memoryBytes?: number
+  /**
+   * Bytes of kernel memory that a circuit is given; what exceeds them is kept in far memory where it can. By
+   * default nearly all that kernels reach.
+   */
+  readonly kernelBytes?: number
 }
 
 /**
@@ -37,25 +42,32 @@ export class SimdEngine {
   readonly #kernels: Kernels
   readonly #heap: Heap
   readonly #pool: ThreadPool
+  readonly #kernelBytes: number | undefined
   readonly #contexts = new Map<string, SimdContext>()
   #constants = new WeakMap<object, ConstantStore>()
   /** Runs are sequential, because there is one memory and one thread pool. */
   #last: Promise<unknown> = Promise.resolve()
 
-  private constructor(kernels: Kernels, heap: Heap, pool: ThreadPool) {
+  private constructor(kernels: Kernels, heap: Heap, pool: ThreadPool, kernelBytes: number | undefined) {
     this.#kernels = kernels
     this.#heap = heap
     this.#pool = pool
+    this.#kernelBytes = kernelBytes
   }
 
   /** Creates the memory and the thread pool, which lives until `close`. */
-  static async create({ threads, memoryBytes = Infinity }: SimdEngineOptions): Promise<SimdEngine> {
+  static async create({
+    threads,
+    memoryBytes = Infinity,
+    kernelBytes,
+  }: SimdEngineOptions): Promise<SimdEngine> {
     const memory = createKernelMemory()
     const kernels = await instantiateKernels(memory)
     return new SimdEngine(
       kernels,
       new Heap(memory, memoryBytes),
       await ThreadPool.create(memory, kernels, threads),
+      kernelBytes,
     )
   }
 
@@ -90,7 +102,8 @@ export class SimdEngine {
    * @throws ExecutionStopped when it says so; encoded constants and loaded keys stay
    * @throws CONFIG_INVALID when a prime has more than 30 bits, or all weights of a sum round to zero;
    *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
-   *   suffice, or when kernels cannot reach all that the circuit needs at once; LEVEL_EXHAUSTED when the output's flooding does not fit its level
+   *   suffice, or when kernels cannot reach all that the circuit needs at once; LEVEL_EXHAUSTED when the
+   *   output's flooding does not fit its level
    */
   async open(
     circuit: Circuit,
@@ -104,7 +117,7 @@ export class SimdEngine {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
       const levels = keyLevels(context, circuit)
-      const { storage, near } = engineMemory(circuit)
+      const { storage, near } = engineMemory(circuit, this.#kernelBytes)
       requireKernelRoom(near)
       prepareTables(context, [...levels.galois.keys()])
       await this.#alone(() => keys.load(reader, levels, this.#pool, shouldStop, storage.isFarKey))

@@ -7,6 +7,8 @@ import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { ExecutionStopped, execute } from '../../../src/he-ops/executor.ts'
 import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
 import { SimdEngine, type SimdSession } from '../../../src/he-ops/simd/index.ts'
+import { switchingKeyBytes } from '../../../src/schedule/key-memory.ts'
+import { engineMemory } from '../../../src/schedule/memory.ts'
 import {
   type ByteSource,
   bytesSource,
@@ -101,6 +103,30 @@ for (const threads of [1, 2, 3]) {
     })
   })
 }
+
+t.test('keys and weights in far memory: the same values, on all threads', async (t) => {
+  const { far } = engineMemory(circuit, 0)
+  t.ok(far > 3 * switchingKeyBytes(parameters), 'most of the memory is far')
+  for (const threads of [1, 3]) {
+    await withEngine({ threads, kernelBytes: 0 }, async (engine) => {
+      const session = await openSession(engine, circuit, keySet())
+      for (let repetition = 0; repetition < 2; repetition++) {
+        t.ok(isRight(await session.run(inputs)), `${threads} threads`)
+      }
+      t.ok(engine.memory.used > far, 'far memory is counted')
+      session.free()
+      await engine.clear()
+      t.equal(engine.memory.used, 0, 'all of it is given back')
+    })
+  }
+})
+
+t.test('a circuit that needs more far memory than it may have is refused', async (t) => {
+  const { far } = engineMemory(circuit, 0)
+  await withEngine({ threads: 1, kernelBytes: 0, memoryBytes: far }, async (engine) => {
+    await t.rejects(openSession(engine, circuit, keySet()), { code: 'TOO_LARGE' })
+  })
+})
 
 /** A session with keys of its own, which are freed with it after its last run. */
 async function openSession(engine: SimdEngine, circuit: Circuit, source: ByteSource) {
