@@ -46,6 +46,18 @@ const ROTATION = 3 * 2 * 7 * LIMB + 2 * RING
 /** Memory of decomposing at the highest level: the digits, and the residues that they are extended from. */
 const DIGITS = (3 * 7 + 5 + 3) * LIMB
 
+// Words of the tables of addresses. A table of key switching has two words for each digit, and three for a
+// polynomial that is added; one of a base conversion three for each prime, and for the quotients.
+/** At the highest level: two polynomials over seven primes, and one of five limbs that is added. */
+const SWITCH_TABLES = 4 * (2 * 7 * 3 * 2 + 5 * 3)
+/** Digits of two, two and one primes, extended to the others of seven. */
+const DIGIT_TABLES = 4 * (5 * 9 + 5 * 9 + 6 * 6)
+/** The division by both special primes. */
+const DIVISION_TABLES = 4 * 2 * 5 * 9
+
+/** Two key switches of one value, and the division of their sum by the special primes and a data prime. */
+const SUM_TABLES = 2 * SWITCH_TABLES + DIGIT_TABLES + 4 * 2 * 4 * 12
+
 const input: Op = { kind: 'input', index: 0, ...at(4) }
 const rotate = (source: number, steps: number): Op => ({ kind: 'rotate', source, steps, ...at(4) })
 
@@ -73,7 +85,14 @@ t.test('counted by hand: the division of a rotation is the peak', async (t) => {
   // The source, the result, the undivided result over seven primes, and the digits.
   t.equal(
     simdMemory(circuitOf([input, rotate(0, 1)])),
-    ALWAYS + ROTATION + polynomials(4, 5) + 14 * LIMB + DIGITS,
+    ALWAYS +
+      ROTATION +
+      polynomials(4, 5) +
+      14 * LIMB +
+      DIGITS +
+      SWITCH_TABLES +
+      DIGIT_TABLES +
+      DIVISION_TABLES,
   )
 })
 
@@ -89,7 +108,13 @@ t.test(
     // Both polynomials of the input, and of a rotation, its undivided result over five primes, and its
     // digits.
     const most = polynomials(2, 5) + polynomials(2, 3) + 10 * LIMB + (2 * 5 + 3 + 2) * LIMB
-    t.equal(simdMemory(circuitOf([input, drop, low, lower, lowest])), ALWAYS + key + most)
+    // Over five primes, with digits of two primes and of one; over four primes, with one digit.
+    const tables = 4 * (2 * 5 * 2 * 2 + 3 * 3 + (3 * 9 + 4 * 6) + 2 * 3 * 9)
+    const lowestTables = 4 * (2 * 4 * 2 + 2 * 3 + 2 * 9 + 2 * 2 * 9)
+    t.equal(
+      simdMemory(circuitOf([input, drop, low, lower, lowest])),
+      ALWAYS + key + most + tables + lowestTables,
+    )
   },
 )
 
@@ -101,14 +126,17 @@ t.test('counted by hand: rotations of one source share digits, and stay extended
     { kind: 'add', left: 1, right: 2, ...at(4) },
     { kind: 'rescale', source: 3, ...at(3) },
   ]
-  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + polynomials(2, 5) + polynomials(4, 7) + DIGITS)
+  t.equal(
+    simdMemory(circuitOf(ops)),
+    ALWAYS + 2 * ROTATION + polynomials(2, 5) + polynomials(4, 7) + DIGITS + SUM_TABLES,
+  )
 })
 
 t.test('counted by hand: a division needs scratch memory for the residues that it divides by', async (t) => {
   const rescale: Op = { kind: 'rescale', source: 0, ...at(3) }
   t.equal(
     simdMemory(circuitOf([input, rescale])),
-    ALWAYS + polynomials(2, 5) + polynomials(2, 4) + 2 * 2 * LIMB,
+    ALWAYS + polynomials(2, 5) + polynomials(2, 4) + 2 * 2 * LIMB + 4 * 2 * 4 * 6,
   )
 })
 
@@ -147,7 +175,8 @@ t.test('counted by hand: a sum has one more table if not all summands are extend
   })
   const row = 2 * 3 * 4
   const tablesOf = (...ops: Op[]): number =>
-    tableBytes(circuitOf([input, rotate(0, 1), ...ops], [Float64Array.of(1, 2)]))
+    tableBytes(circuitOf([input, rotate(0, 1), ...ops], [Float64Array.of(1, 2)])) -
+    (SWITCH_TABLES + DIGIT_TABLES + DIVISION_TABLES)
   t.equal(tablesOf(dot(0, 0)), 2 * row)
   t.equal(tablesOf(dot(1, 1, 1)), 3 * row)
   t.equal(tablesOf(dot(0, 1, 0)), (3 + 1) * row)
@@ -206,7 +235,10 @@ t.test('counted by hand: conjugation takes a key, and shares digits with rotatio
     { kind: 'add', left: 1, right: 2, ...at(4) },
     { kind: 'rescale', source: 3, ...at(3) },
   ]
-  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + polynomials(2, 5) + polynomials(4, 7) + DIGITS)
+  t.equal(
+    simdMemory(circuitOf(ops)),
+    ALWAYS + 2 * ROTATION + polynomials(2, 5) + polynomials(4, 7) + DIGITS + SUM_TABLES,
+  )
   const timesI: Op = { kind: 'timesI', source: 0, ...at(4) }
   t.equal(simdMemory(circuitOf([input, timesI])), ALWAYS + polynomials(4, 5))
 })
