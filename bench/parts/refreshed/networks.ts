@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Circuit, readCircuit } from '../../../src/circuit/index.ts'
+import { type Circuit, readCircuit, writeCircuit } from '../../../src/circuit/index.ts'
 import { type CompileOptions, compile } from '../../../src/compiler/index.ts'
 import type { Network } from '../../../src/models/index.ts'
 import { networkInput } from '../../../src/preprocessing/index.ts'
@@ -77,7 +77,7 @@ export async function trainedTask(
   return { name, network, images, calibration, options }
 }
 
-/** Compiles a network, unless its circuit is in the folder. */
+/** Compiles a network, unless its circuit is in the folder, and keeps the circuit there. */
 export async function compiled(task: Task, circuits: string | undefined): Promise<Prepared> {
   const { name, network, images, calibration, options } = task
   const file = circuits && join(circuits, `${name}.pvc`)
@@ -92,7 +92,9 @@ export async function compiled(task: Task, circuits: string | undefined): Promis
     refresh: 'client',
     ...options,
   })
-  return { network, circuit, compileSeconds: (performance.now() - start) / 1000, images }
+  const compileSeconds = (performance.now() - start) / 1000
+  if (file) await writeFile(file, writeCircuit(circuit))
+  return { network, circuit, compileSeconds, images }
 }
 
 /** Test images as the network's input. */

@@ -39,7 +39,7 @@ export async function testGolden(t: Test, cases: readonly GoldenCase[]): Promise
   const compiled = await Promise.all(cases.map(compiledCase))
   for (const { model, circuit } of compiled)
     await writeFile(join(directory, `${model}.pvc`), writeCircuit(circuit))
-  const { url } = await serving(t, compiled[0].circuit, { threads: 2 }, directory)
+  const { url } = await serving(t, compiled[0].circuit, { threads: 2, maxKeySetMegabytes: 1024 }, directory)
   const polyveil = await connect(url, { keys: memoryKeyStore() })
   t.teardown(() => polyveil.close())
   for (const { name, model, circuit } of compiled) {
