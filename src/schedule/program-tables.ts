@@ -9,7 +9,9 @@ const POLYNOMIALS = 2
 
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
 
-/** Words of a summand whose weight stands for a block of residues: addresses, and log2 of the block's length. */
+/**
+ * Words of a summand whose weight stands for a block of residues: addresses, and log2 of the block's length.
+ */
 const BLOCK_WORDS = 3
 /** Words of a summand whose weights are all kept: addresses of value and weights. */
 const VECTOR_WORDS = 2

@@ -214,6 +214,13 @@ type Body = NoisyBody &
     readonly basis: ExtendedBasis
   }
 
+/** Whether clients upload so many keys. Those of plans without restorations are small. */
+export const canBeUploaded = ({
+  restorationMemory,
+  keyBytes,
+}: Pick<Candidate, 'restorationMemory' | 'keyBytes'>): boolean =>
+  restorationMemory === 0 || keyBytes <= MOST_UPLOADED_KEY_BYTES
+
 const mostRestorationMemoryOf = ({ mostRestorationMemory = Infinity }: LoweringPlan): number =>
   Math.min(mostRestorationMemory, MOST_RESTORATION_SHARE * MOST_KERNEL_BYTES)
 
@@ -262,8 +269,8 @@ function costed(
     queryBytes: (layout.ciphertexts * ring * bitsOf(inputPrimes(chain, restoration))) / 8,
     restorationMemory,
     keysFit:
-      restorationMemory === 0 ||
-      (restorationMemory <= mostRestorationMemoryOf(plan) && uploaded <= MOST_UPLOADED_KEY_BYTES),
+      restorationMemory <= mostRestorationMemoryOf(plan) &&
+      canBeUploaded({ restorationMemory, keyBytes: uploaded }),
     excessBits: Math.ceil(
       Math.max(
         bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring],

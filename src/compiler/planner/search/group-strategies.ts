@@ -15,13 +15,15 @@ import { CHAINS, chooseStrategy } from './strategies.ts'
  *
  * @param draft returns the candidates with one strategy for all layers, and none when lowering fails. Two
  *   lists of candidates differ only in figures that depend on the strategy
+ * @param isAllowed says which candidates may be chosen; by default all. Chains are chosen where none is
  */
 export function chooseStrategies(
   target: TargetName,
   objective: Objective,
   draft: (strategy: RotationStrategy) => readonly Candidate[],
+  isAllowed: (candidate: Candidate) => boolean = () => true,
 ): Strategies {
-  const drafts = new Drafts(draft, objective)
+  const drafts = new Drafts(draft, objective, isAllowed)
   const chosen = new Map<number, RotationStrategy>()
   const groups = drafts.groups()
   // The slowest group comes first, because faster groups can use the keys that it needs anyway.
@@ -41,11 +43,17 @@ export function chooseStrategies(
 class Drafts {
   readonly #draft: (strategy: RotationStrategy) => readonly Candidate[]
   readonly #objective: Objective
+  readonly #isAllowed: (candidate: Candidate) => boolean
   readonly #known = new Map<string, readonly Candidate[]>()
 
-  constructor(draft: (strategy: RotationStrategy) => readonly Candidate[], objective: Objective) {
+  constructor(
+    draft: (strategy: RotationStrategy) => readonly Candidate[],
+    objective: Objective,
+    isAllowed: (candidate: Candidate) => boolean,
+  ) {
     this.#draft = draft
     this.#objective = objective
+    this.#isAllowed = isAllowed
   }
 
   /** The interleaves of a circuit, those of the slowest group first. */
@@ -61,9 +69,9 @@ class Drafts {
       const groups = [...whole.groups.keys()].map((interleave) =>
         this.#by(strategies.get(interleave) ?? CHAINS)[index]?.groups.get(interleave),
       )
-      return groups.every((group) => group !== undefined)
-        ? costOf(this.#objective, { ...whole, ...combined(whole, groups) })
-        : Infinity
+      if (!groups.every((group) => group !== undefined)) return Infinity
+      const candidate = { ...whole, ...combined(whole, groups) }
+      return this.#isAllowed(candidate) ? costOf(this.#objective, candidate) : Infinity
     })
     return Math.min(...costs)
   }

@@ -3,7 +3,7 @@ import type { Layout } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { ScalePolicy } from '../../lowering/builder/scale-policy.ts'
-import { everywhere, type Strategies } from '../../lowering/strategy.ts'
+import { everywhere, type RotationStrategy, type Strategies } from '../../lowering/strategy.ts'
 import { insertRepacks } from '../../passes/insert-repacks.ts'
 import { narrowFirst } from '../../passes/narrow-first.ts'
 import { logitDeviation } from '../modulus/precision.ts'
@@ -16,7 +16,7 @@ import {
   type Segment,
   type SegmentSpace,
 } from './candidate.ts'
-import { candidatesOf, costsOf } from './draft.ts'
+import { canBeUploaded, candidatesOf, costsOf } from './draft.ts'
 import { chooseStrategies } from './group-strategies.ts'
 import { imprecise, keysTooLarge } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
@@ -150,7 +150,8 @@ class RefreshedSearch {
 
   /**
    * Chooses strategies, then the segment, then the scales, at last to fractions of a bit. The best strategies
-   * hardly depend on segment and scales, and the best segment hardly depends on scales.
+   * hardly depend on segment and scales, and the best segment hardly depends on scales. Only how many keys
+   * can be uploaded depends on the segment: strategies are chosen with and without this limit.
    *
    * @param bestCost of the candidates of other rings
    * @returns no candidates when others are far better, and the first drafts when none of them has a cost
@@ -158,20 +159,33 @@ class RefreshedSearch {
   run(bestCost: number): Candidate[] {
     // Their figures say why there is no plan.
     if (this.firstCost === Infinity) return this.#allDrafted()
-    const { target, objective } = this.#request
-    const strategies = chooseStrategies(target.name, objective, (strategy) =>
-      this.#draft(this.#first, this.#usual, strategy === CHAINS ? FIRST : everywhere(strategy)),
+    const choices = this.#strategies()
+    const firstCosts = choices.map((strategies) => this.#costAt(this.#first, this.#usual, strategies))
+    if (Math.min(...firstCosts) > WORTH_REFINING * bestCost) return []
+    const [{ strategies, segments }] = byCost(
+      choices.map((strategies) => ({ strategies, segments: this.#ranked(strategies) })),
+      ({ strategies, segments }) => this.#cheapCost(segments[0], strategies),
     )
-    if (this.#costAt(this.#first, this.#usual, strategies) > WORTH_REFINING * bestCost) return []
     const found: Candidate[] = []
     let preciseSegments = 0
-    for (const segment of this.#ranked(strategies)) {
+    for (const segment of segments) {
       const candidates = this.#waterlines(segment, strategies)
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#request))) preciseSegments++
       if (preciseSegments === BEST_SEGMENTS) break
     }
     return [...found, ...this.#refined(found, strategies)]
+  }
+
+  /** Strategies that are best in the first segment. */
+  #strategies(): Strategies[] {
+    const choose = (isAllowed?: (candidate: Candidate) => boolean): Strategies => {
+      const draft = (strategy: RotationStrategy): readonly Candidate[] =>
+        this.#draft(this.#first, this.#usual, strategy === CHAINS ? FIRST : everywhere(strategy))
+      const { target, objective } = this.#request
+      return chooseStrategies(target.name, objective, draft, isAllowed)
+    }
+    return this.#first.restoration ? [choose(canBeUploaded), choose()] : [choose()]
   }
 
   /** The segments and the variants of the best ones, by their costs. */

@@ -12,6 +12,7 @@ import { candidatesOf } from '../../../../src/compiler/planner/search/draft.ts'
 import { chooseStrategies } from '../../../../src/compiler/planner/search/group-strategies.ts'
 import { cheapest, costOf } from '../../../../src/compiler/planner/search/objective.ts'
 import { inputLayout, policyFor } from '../../../../src/compiler/planner/search/search.ts'
+import { CHAINS } from '../../../../src/compiler/planner/search/strategies.ts'
 import { targetNamed } from '../../../../src/compiler/planner/target/target.ts'
 import { prepareInput } from '../../../../src/compiler/prepare-input.ts'
 import { golden } from '../../harness.ts'
@@ -71,4 +72,22 @@ t.test('the cost of a group does not depend on the strategies of other groups', 
     const sum = [...candidate.groups.values()].reduce((total, { seconds }) => total + seconds, 0)
     t.ok(Math.abs(sum / candidate.seconds - 1) < 1e-9)
   })
+})
+
+t.test('strategies keep to a limit on keys, and chains are left where none does', async (t) => {
+  const keysOf = (strategies: Strategies): number => draft(strategies)[0].keyBytes
+  const choose = (most: number): Strategies =>
+    chooseStrategies(
+      'simd',
+      'latency',
+      (strategy) => draft(everywhere(strategy)),
+      ({ keyBytes }) => keyBytes <= most,
+    )
+  const free = chooseStrategies('simd', 'latency', (strategy) => draft(everywhere(strategy)))
+  const chains = keysOf(everywhere(CHAINS))
+  const limit = (keysOf(free) + chains) / 2
+  t.ok(keysOf(free) > limit)
+  t.ok(keysOf(choose(limit)) <= limit)
+  t.ok(best(choose(limit)) <= best(everywhere(CHAINS)))
+  for (const strategy of choose(0).byInterleave.values()) t.strictSame(strategy, CHAINS)
 })
