@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import type { Logger } from 'pino'
 import { megabytes, type ServerConfig } from './config.ts'
 
@@ -25,7 +26,7 @@ export const neededMegabytes = ({ workers, engineMegabytes }: Workers): number =
 /**
  * Compares what the workers may take with what the process may have.
  *
- * @param limitBytes memory limit of the process, such as that of its container; infinite without a limit
+ * @param limitBytes memory of the container or the machine
  * @returns undefined when the memory suffices
  */
 export function memoryShortage(
@@ -38,18 +39,23 @@ export function memoryShortage(
   return { workers, engineMegabytes, neededMegabytes: needed, limitMegabytes }
 }
 
-/** The limit of the process's control group, such as a container's; infinite where there is none. */
-export function containerMemory(constrained = process.constrainedMemory()): number {
+/**
+ * The limit of the process's control group, such as a container's; the machine's memory where there is none.
+ */
+export function availableMemory(constrained = process.constrainedMemory(), machine = totalmem()): number {
   // Node says 0 where it does not know, and a number near 2^64 where there is no limit.
-  return constrained > 0 && constrained < Number.MAX_SAFE_INTEGER ? constrained : Number.POSITIVE_INFINITY
+  return constrained > 0 && constrained < machine ? constrained : machine
 }
 
-/** Warns when the system may end the process because the workers exceed the memory of the container. */
-export function warnOfShortage(config: Workers, logger: Logger, limitBytes = containerMemory()): void {
+/**
+ * Warns when the system may end the process because the workers exceed the memory of the container or the
+ * machine.
+ */
+export function warnOfShortage(config: Workers, logger: Logger, limitBytes = availableMemory()): void {
   const shortage = memoryShortage(config, limitBytes)
   if (shortage) logger.warn(shortage, WARNING)
 }
 
 const WARNING =
-  'The workers can take more memory than the container has; the system ends the process then. ' +
-  'Lower workers or engineMegabytes, or raise the limit of the container.'
+  'The workers can take more memory than the container or the machine has; the system ends the process then. ' +
+  'Lower workers or engineMegabytes, or give the container or the machine more memory.'

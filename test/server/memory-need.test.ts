@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
+import { totalmem } from 'node:os'
 import t, { type Test } from 'tap'
 import { createLogger } from '../../src/server/index.ts'
 import {
-  containerMemory,
+  availableMemory,
   memoryShortage,
   neededMegabytes,
   warnOfShortage,
@@ -38,10 +39,12 @@ t.test('a shortage has the numbers, and enough memory is no shortage', (t) => {
   t.end()
 })
 
-t.test('a process without a limit has no container memory', (t) => {
-  for (const none of [0, 2 ** 64, Number.MAX_SAFE_INTEGER])
-    t.equal(containerMemory(none), Number.POSITIVE_INFINITY)
-  t.equal(containerMemory(2 ** 31), 2 ** 31)
+t.test('a process without a limit has the memory of the machine', (t) => {
+  const machine = 2 ** 33
+  for (const none of [0, 2 ** 64, Number.MAX_SAFE_INTEGER]) t.equal(availableMemory(none, machine), machine)
+  t.equal(availableMemory(2 ** 31, machine), 2 ** 31)
+  t.equal(availableMemory(2 ** 34, machine), machine, 'a limit beyond the machine is none')
+  t.equal(availableMemory(0), totalmem())
   t.end()
 })
 
@@ -58,7 +61,7 @@ t.test('the log has one warning of a shortage', (t) => {
     engineMegabytes: 4000,
     neededMegabytes: neededMegabytes({ workers: 4, engineMegabytes: 4000 }),
     limitMegabytes: 6144,
-    msg: /more memory than the container has/,
+    msg: /more memory than the container or the machine has/,
   })
   t.end()
 })
@@ -68,13 +71,13 @@ t.test(
   { skip: !canUnshare() && 'this needs root on Linux, and mount namespaces' },
   (t) => {
     const program = `
-      import { containerMemory } from ${source('memory-need.ts')}
+      import { availableMemory } from ${source('memory-need.ts')}
       import { readConfig } from ${source('config.ts')}
       const { threads } = await readConfig({ overrides: { modelsDir: 'models' } })
-      console.log(JSON.stringify({ threads, memory: String(containerMemory()) }))`
+      console.log(JSON.stringify({ threads, memory: String(availableMemory()) }))`
     const inGroup = (cpu: string, memory: string): object => JSON.parse(runInGroup(t, program, cpu, memory))
     t.strictSame(inGroup('100000 100000', '2147483648'), { threads: 1, memory: String(2 ** 31) })
-    t.match(inGroup('50000 100000', 'max'), { threads: 1, memory: 'Infinity' })
+    t.match(inGroup('50000 100000', 'max'), { threads: 1, memory: String(totalmem()) })
     t.end()
   },
 )
