@@ -6,7 +6,7 @@ import { copiesWorthTrying } from './copies.ts'
 import { raises } from './restorable.ts'
 import { groupsOfStages, type RestorationPlan, restorationBits } from './restoration.ts'
 import type { PlanRequest } from './search.ts'
-import { type SpacesOf, searchRefreshed } from './search-refreshed.ts'
+import { type SpacesOf, searchSegments } from './search-segments.ts'
 
 /** Sizes of the network's primes between two restorations. */
 const PRIME_BITS = [28, 30]
@@ -30,14 +30,14 @@ const SCALE_BITS: Readonly<Record<number, number>> = { 32768: 46, 65536: 48 }
 const FEWER_SCALE_BITS = 1
 
 /**
- * Drafts circuits whose server restores levels, as `searchRefreshed` does for refreshes by the client.
+ * Drafts circuits whose server restores levels, as `searchSegments` says.
  *
  * @param request of one image, as `requireRestorable` checks
  * @returns the candidates that fit, the best for the objective first
  * @throws DEPTH_EXCEEDED when no candidate fits
  */
 export const searchRestored = (graph: Graph, request: PlanRequest): FittingCandidate[] =>
-  searchRefreshed(graph, request, restoredSpaces)
+  searchSegments(graph, request, restoredSpaces)
 
 const restoredSpaces: SpacesOf = (graph, ring, request) =>
   raises(ring)
