@@ -5,7 +5,7 @@ import { bytesText, secondsText } from './units.ts'
 
 // The tables of levels that the server restores.
 
-const { restored } = RESULTS
+const { restored, restoredS } = RESULTS
 
 /** One restoration in each ring. */
 export function restorationTable(): string {
@@ -70,7 +70,9 @@ function stepText({ threads }: Restoration, name: string): string {
 
 /** Networks without rounds, a column for each. */
 export function restoredNetworksTable(): string {
-  const networks = restored.results.restored.networks.filter((each) => 'seconds' in each)
+  const networks = [restored, restoredS]
+    .flatMap(({ results }) => results.restored.networks)
+    .filter((each) => 'seconds' in each)
   const row = (what: string, cell: (network: RestoredNetwork) => string): string[] => [
     what,
     ...networks.map(cell),
@@ -103,7 +105,7 @@ export function restoredNetworksTable(): string {
     ),
     row('peak memory of both sides in one process', ({ peakRssBytes }) => bytesText(peakRssBytes)),
   ])
-  return `${table}\n\n${source(restored)}`
+  return `${table}\n\n${source(restored, restoredS)}`
 }
 
 const chance = (bits: number): string => `2^${Math.ceil(bits)}`

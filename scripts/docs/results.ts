@@ -330,5 +330,6 @@ export const RESULTS = {
   kernels: result<Kernels>('2026-11-24-kernels.json'),
   cluster: result<ClusterRuns>('2026-11-30-cluster.json'),
   restored: result<Restored>('restored.json'),
+  restoredS: result<Restored>('restored-s.json'),
   mlInference: result<MlInference>('2026-11-30-ml-inference.json'),
 } as const

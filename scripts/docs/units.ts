@@ -1,7 +1,9 @@
 // Figures as text.
 
 /** Seconds with two significant digits, or three from 10 on. */
-export const secondsText = (seconds: number): string => `${seconds.toPrecision(seconds < 10 ? 2 : 3)} s`
+export const secondsText = (seconds: number): string =>
+  // `toPrecision` would write 1.37e+3.
+  seconds < 1000 ? `${seconds.toPrecision(seconds < 10 ? 2 : 3)} s` : `${Number(seconds.toPrecision(3))} s`
 
 export const millisecondsText = (seconds: number): string => `${(seconds * 1000).toPrecision(2)} ms`
 
