@@ -138,5 +138,12 @@ function planned(
   const plans = bestOfEach(waysFor(graph, refresh, { ...request, rings }), request, emitted)
   const cost = ({ candidate }: Emitted): number => costOf(request.objective, candidate)
   const [taken, other] = [...plans].sort((a, b) => cost(a) - cost(b))
-  return { taken, other, why: [] }
+  return { taken, other, why: refresh === 'server' && !raises(taken) ? [NONE_RESTORED] : [] }
 }
+
+/** The note on a plan of `--refresh server` for a network that fits between two restorations. */
+const NONE_RESTORED =
+  'no levels are restored, because the network fits between two restorations; one shot (--refresh never) has no levels and keys ' +
+  'for restorations'
+
+const raises = ({ lowered }: Emitted): boolean => lowered.body.raise !== undefined

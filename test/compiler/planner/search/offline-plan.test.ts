@@ -67,6 +67,13 @@ t.test('the other choices of who restores levels stay as they are', async (t) =>
   t.ok(shallow({ refresh: 'server', rings: [32768] }).plan.restoration)
 })
 
+t.test('a plan whose server has no levels to restore says so', async (t) => {
+  const { circuit, plan } = shallow({ refresh: 'server', rings: [65536] })
+  t.notOk('restoration' in plan)
+  t.equal(circuit.parameters.raiseLevel, undefined, 'clients make no keys of an ephemeral secret')
+  t.match(plan.why[0], /^no levels are restored.*--refresh never/)
+})
+
 function failureOf(action: () => unknown): PolyVeilError {
   try {
     action()
