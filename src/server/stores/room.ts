@@ -59,10 +59,16 @@ export function setsToReplace(bytes: number, view: RoomView, limits: AllLimits):
 function requireFitting(bytes: number, limits: AllLimits): void {
   const maxBytes = Math.min(limits.maxSetBytes, limits.maxTotalBytes, roomOfNetwork(limits).maxBytes)
   if (bytes <= maxBytes) return
-  throw new PolyVeilError('TOO_LARGE', `A key set of ${bytes} bytes is larger than ${maxBytes}`, {
-    bytes,
-    maxBytes,
-  })
+  throw new PolyVeilError(
+    'TOO_LARGE',
+    `A key set of ${bytes} bytes is larger than ${maxBytes}`,
+    { bytes, maxBytes },
+    {
+      remedy:
+        'Raise maxKeySetMegabytes on the server, and maxStoredMegabytes if it is less; or compile the network for smaller ' +
+        'keys (--objective keys).',
+    },
+  )
 }
 
 /**
