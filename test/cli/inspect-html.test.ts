@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { CIRCUITS } from '../../scripts/building/paths.ts'
 import { readCircuit, writeCircuit } from '../../src/circuit/index.ts'
 import type { PlanReport } from '../../src/compiler/index.ts'
+import { counted } from '../../src/text/counted.ts'
 import {
   byId,
   type Element,
@@ -187,7 +188,7 @@ t.test('plan and page of a network whose server restores levels show where', asy
   const text = (await polyveil(['inspect', restored])).stdout.toString()
   t.match(
     text,
-    `bits of depth, levels of ${ciphertexts} ciphertexts restored at the server, in ${places} places`,
+    `bits of depth, levels of ${counted(ciphertexts, 'ciphertext')} restored at the server, in ${counted(places, 'place')}`,
   )
   t.notMatch(text, /one shot/)
   t.match(text, `with ${shape!.levels} levels between two restorations`)

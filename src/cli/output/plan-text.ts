@@ -1,6 +1,7 @@
 import type { LayerReport, OtherWay, PlanReport } from '../../compiler/index.ts'
 import { printable } from '../../errors/index.ts'
 import type { Preprocessing } from '../../preprocessing/types.ts'
+import { counted } from '../../text/counted.ts'
 import { bytesText, secondsText } from '../../text/units.ts'
 import { preprocessingText } from './preprocessing-text.ts'
 import { table } from './table.ts'
@@ -68,7 +69,7 @@ const batchText = ({ batch, secondsPerImage }: PlanReport): string =>
 function roundsText({ rounds, refreshDepth, restoration }: PlanReport): string {
   if (restoration) {
     const { ciphertexts, places } = restoration
-    return `levels of ${ciphertexts} ciphertexts restored at the server, in ${places} places`
+    return `levels of ${counted(ciphertexts, 'ciphertext')} restored at the server, in ${counted(places, 'place')}`
   }
   if (rounds.length === 0) return 'one shot'
   const ciphertexts = rounds.reduce((sum, count) => sum + count, 0)
