@@ -20,13 +20,16 @@ export const RAISE_FAILURE_BITS = 40
  */
 const TERMS = EPHEMERAL_WEIGHT + 1
 
+/** No raised coefficient is larger, in multiples of Q. */
+export const LARGEST_RAISED = TERMS / 2
+
 /**
  * Upper bound of log2 of the chance that a coefficient of a raised value exceeds `bound` times Q in absolute
  * value. The coefficient is a sum of `TERMS` numbers that are uniform between -Q/2 and Q/2. The sum's
  * distribution is that of Irwin and Hall, whose tail beyond x is at most (n/2 - x)^n / n! on each side.
  */
 export function beyondBoundBits(bound: number): number {
-  const rest = TERMS / 2 - bound
+  const rest = LARGEST_RAISED - bound
   if (rest <= 0) return Number.NEGATIVE_INFINITY
   let factorial = 0
   for (let k = 2; k <= TERMS; k++) factorial += Math.log2(k)

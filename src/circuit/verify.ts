@@ -14,7 +14,7 @@ import {
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters/parameters.ts'
-import { RAISE_FAILURE_BITS, raiseFailure, slotsOfStages } from './raise.ts'
+import { LARGEST_RAISED, RAISE_FAILURE_BITS, raiseFailure, slotsOfStages } from './raise.ts'
 import { MOST_REFRESH_PRIMES, refreshModulusBits, segmentsOf } from './refresh.ts'
 import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
@@ -321,14 +321,20 @@ function verifyRaise(circuit: Circuit): void {
   })
   if (raise === undefined) return
   if (raised === 0) throw invalid('The circuit bounds raised values, and raises none')
-  const { stages = [] } = raise
-  if (stages.some((count) => count < 1) || slotsOfStages(stages) > circuit.parameters.slots) {
+  if (raise.bound > LARGEST_RAISED) {
+    throw invalid(`No raised coefficient is beyond ${LARGEST_RAISED}, and the bound is ${raise.bound}`)
+  }
+  const { stages } = raise
+  if (stages !== undefined && !fitSlots(stages, circuit)) {
     throw invalid(`Transforms of ${stages.join(' + ')} stages do not fit the slots`)
   }
   const failure = raiseFailure(circuit)
   if (failure <= -RAISE_FAILURE_BITS) return
   throw invalid(`Raised values are beyond their bound with a chance of 2^${failure.toFixed(1)}`)
 }
+
+const fitSlots = (stages: readonly number[], { parameters }: Circuit): boolean =>
+  stages.length > 0 && stages.every((count) => count > 0) && slotsOfStages(stages) <= parameters.slots
 
 /** Runs a check and adds to what it throws where in the circuit it happened. */
 function located(circuit: Circuit, index: ValueId, check: () => void): void {

@@ -60,7 +60,12 @@ t.test('the circuit keeps all laws but those of the ring', async (t) => {
     /beyond their bound with a chance of 2\^-\d/,
     'a bound that is too small',
   )
-  for (const stages of [[3, 3, 3], [8, 0], [9]]) {
+  t.throws(
+    () => verifyCircuit({ ...circuit, raise: { bound: 16.75 } }),
+    /No raised coefficient is beyond 16.5/,
+    'a bound that says nothing',
+  )
+  for (const stages of [[3, 3, 3], [8, 0], [9], []]) {
     t.throws(
       () => verifyCircuit({ ...circuit, raise: { bound: 13.25, stages } }),
       /stages do not fit the slots/,
