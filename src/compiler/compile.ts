@@ -9,10 +9,11 @@ import { layerPrecisions } from './layer-precision.ts'
 import { completeCircuit } from './lowered-circuit.ts'
 import { type CompileOptions, checkOptions, DEFAULT_PRECISION_BITS } from './options.ts'
 import { ringsFor, usualRings } from './planner/modulus/rings.ts'
-import { bestOfEach, type Emit, type Emitted } from './planner/search/emitted.ts'
+import { bestOfEach, type Emit, type Emitted, isRestored } from './planner/search/emitted.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
 import { costOf } from './planner/search/objective.ts'
-import { isRestored, offlinePlan } from './planner/search/offline-plan.ts'
+import { offlinePlan } from './planner/search/offline-plan.ts'
+import { oneShotInstead } from './planner/search/one-shot-instead.ts'
 import { requireRestorable } from './planner/search/restorable.ts'
 import type { PlanRequest } from './planner/search/search.ts'
 import { type OtherWay, otherWay, waysFor } from './planner/search/ways.ts'
@@ -108,7 +109,7 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
     circuit: completeCircuit(taken.lowered, layerPrecisions(taken.lowered, images)),
     target,
     cost: costOf(objective, taken.candidate),
-    takesBatches: !isRestored(taken),
+    takesBatches: options.refresh !== 'server' && !isRestored(taken),
     otherWay: other && otherWay(other.candidate, taken.candidate),
     why,
   }
@@ -137,13 +138,10 @@ function planned(
   const rings = ringsFor(graph, considered, request.batch, request.target)
   const plans = bestOfEach(waysFor(graph, refresh, { ...request, rings }), request, emitted)
   const cost = ({ candidate }: Emitted): number => costOf(request.objective, candidate)
-  const [taken, other] = [...plans].sort((a, b) => cost(a) - cost(b))
-  return { taken, other, why: refresh === 'server' && !raises(taken) ? [NONE_RESTORED] : [] }
+  const [best, other] = [...plans].sort((a, b) => cost(a) - cost(b))
+  const taken = oneShotInstead(graph, request, best, emitted)
+  return { taken, other, why: refresh === 'server' && !isRestored(taken) ? [NONE_RESTORED] : [] }
 }
 
-/** The note on a plan of `--refresh server` for a network that fits between two restorations. */
-const NONE_RESTORED =
-  'no levels are restored, because the network fits between two restorations; one shot (--refresh never) has no levels and keys ' +
-  'for restorations'
-
-const raises = ({ lowered }: Emitted): boolean => lowered.body.raise !== undefined
+/** The note on a plan of `--refresh server` for a network that needs no restoration. */
+const NONE_RESTORED = 'no levels are restored, because the network fits one shot'

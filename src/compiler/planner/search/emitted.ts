@@ -11,6 +11,9 @@ export interface Emitted {
   readonly lowered: LoweredCircuit
 }
 
+/** Whether the server restores levels. */
+export const isRestored = ({ lowered }: Emitted): boolean => lowered.body.raise !== undefined
+
 /** Lowers a candidate; undefined when a message would outgrow its modulus. */
 export type Emit = (candidate: FittingCandidate) => LoweredCircuit | undefined
 

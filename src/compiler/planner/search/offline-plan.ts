@@ -1,7 +1,8 @@
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { ringsFor, usualRings } from '../modulus/rings.ts'
-import { bestOfEach, type Emit, type Emitted } from './emitted.ts'
+import { bestOfEach, type Emit, type Emitted, isRestored } from './emitted.ts'
+import { oneShotInstead } from './one-shot-instead.ts'
 import { type Obstacle, obstacleTo } from './restorable.ts'
 import type { PlanRequest } from './search.ts'
 import { waysFor } from './ways.ts'
@@ -38,7 +39,8 @@ export function offlinePlan(
     ...(oneShotRings.length > 0 ? waysFor(graph, 'never', { ...request, rings: oneShotRings }) : []),
     ...waysFor(graph, 'server', { ...request, rings }),
   ]
-  const [taken] = bestOfEach(ways, request, emit)
+  const [found] = bestOfEach(ways, request, emit)
+  const taken = oneShotInstead(graph, request, found, emit)
   return { taken, why: isRestored(taken) ? restoredInWords(oneShotRings, request.precisionBits) : ONE_SHOT }
 }
 
@@ -54,10 +56,6 @@ function oneShotOnly(graph: Graph, request: PlanRequest, emit: Emit, obstacle: O
     throw new PolyVeilError(error.code, error.message, error.facts, { cause: error, remedy })
   }
 }
-
-/** Whether the server restores levels. */
-export const isRestored = ({ candidate }: Emitted): boolean =>
-  candidate.plan.segment?.restoration !== undefined
 
 const OFFLINE = 'the client may be offline between query and answer (--offline-client)'
 
