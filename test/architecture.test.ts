@@ -185,12 +185,13 @@ t.test('folders of one part import one way', async (t) => {
   t.strictSame(circles, [])
 })
 
-t.test('the engine is chosen in five modules, and engines do not import each other', async (t) => {
+t.test('the engine is chosen in six modules, and engines do not import each other', async (t) => {
   const CHOOSERS = [
     'cli/accuracy/encrypted-side.ts',
     'cli/commands/verify.ts',
     'compiler/planner/target/target.ts',
     'he-ops/client/create.ts',
+    'server/models/engine-room.ts',
     'server/worker/engines.ts',
   ]
   const choosers = modules.filter((path) =>

@@ -1,8 +1,10 @@
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { countedAddress, countedNetwork } from '../../src/server/addresses/client-address.ts'
+import { ModelCatalogue, servedModel } from '../../src/server/models/catalogue.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 import { parameters } from '../circuit/circuits.ts'
+import { smallSimdCircuit } from '../he-ops/simd/circuits.ts'
 import {
   announce,
   elements,
@@ -73,6 +75,28 @@ t.test(
     t.equal((await announce(h)).statusCode, 201)
   },
 )
+
+t.test('keys that no served model has the memory for are refused before they are uploaded', async (t) => {
+  const simd = servedModel(smallSimdCircuit(), 'simd.pvc')
+  const { memoryBytes } = simd
+  const galoisElements = [...simd.manifest.galoisElements].sort((a, b) => a - b)
+  const parametersDigest = simd.parameters.digest
+  const body = { galoisElements, parametersDigest, bytes: keySetBytes(simd.parameters, galoisElements) }
+  const larger = { ...simd, name: 'larger', memoryBytes: memoryBytes + 1 }
+  for (const [laneBytes, models, status] of [
+    [memoryBytes - 1, [simd, larger], 507],
+    [memoryBytes, [simd, larger], 201],
+    [memoryBytes, [larger], 507],
+  ] as const) {
+    const h = await harness(t, { scheduling: { laneBytes }, models: new ModelCatalogue(models) })
+    const answer = await announce(h, body)
+    t.equal(answer.statusCode, status)
+    if (status === 507) isProblem(t, answer, 507, 'TOO_LARGE', { limitBytes: laneBytes })
+    t.equal((await h.keys.totals()).sets, status === 201 ? 1 : 0)
+  }
+  const seal = await harness(t, { scheduling: { laneBytes: 1 } })
+  t.equal((await announce(seal)).statusCode, 201, 'the engine seal has no limit')
+})
 
 t.test('announcements that cannot be', async (t) => {
   const h = await harness(t, { limits: { maxSetBytes: keyBytes, maxSets: 2 } })

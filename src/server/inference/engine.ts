@@ -91,6 +91,8 @@ export interface EngineAccess {
   readonly ready: boolean
   readonly load: EngineLoad
   readonly workers: readonly WorkerState[]
+  /** Most memory of each worker's engine; undefined where other processes have settings of their own. */
+  readonly engineBytes?: number
   /**
    * Checks a key set to its last residue.
    *

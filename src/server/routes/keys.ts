@@ -16,6 +16,7 @@ import {
   routeOf,
   UPLOAD_OFFSET_HEADER,
 } from '../../wire/protocol/index.ts'
+import { requireUsable } from '../models/engine-room.ts'
 import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
 import { type NewKeySet, nameOf } from '../stores/key-store.ts'
@@ -77,6 +78,7 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
       services.intake.require()
       const { body, caller } = request
       requireFitting(models.parameters(body.parametersDigest), body)
+      requireUsable(models.versions, body.parametersDigest, engine.engineBytes)
       const { id, record } = await keys.create(body, caller.owner, caller.network)
       try {
         audit('key set announced', request, { keySet: loggedName(nameOf(id)), bytes: body.bytes })

@@ -22,11 +22,13 @@ export class ScheduledEngine implements InferenceEngine {
   readonly #executor: LaneExecutor
   readonly #scheduler: Scheduler
   readonly #planned: PlannedWork
+  readonly engineBytes: number
   #isClosed = false
 
   /** @param executor closed with this engine */
   constructor(executor: LaneExecutor, options: ScheduledEngineOptions) {
     this.#executor = executor
+    this.engineBytes = options.laneBytes
     this.#scheduler = new Scheduler({ ...options, lanes: executor.lanes })
     this.#planned = new PlannedWork(executor.threads)
     const { lanes } = this.#scheduler

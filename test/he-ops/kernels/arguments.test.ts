@@ -28,9 +28,10 @@ function parametersOfKernels(): Map<string, string[]> {
 }
 
 t.test('the fields of each kernel are the parameters of its function, in order', async (t) => {
-  // `random` is a function of the platform.
-  const { random, ...compiled } = KERNEL_FIELDS
+  // `random` and `fetch` are functions of the platform.
+  const { random, fetch, ...compiled } = KERNEL_FIELDS
   t.strictSame(random, ['address', 'bytes'])
+  t.strictSame(fetch, ['out', 'from', 'units'])
   t.strictSame(Object.fromEntries(parametersOfKernels()), compiled)
 })
 
