@@ -1,5 +1,6 @@
 import type { WriteStream } from 'node:tty'
 import t from 'tap'
+import { showing } from '../../src/cli/output/client-progress.ts'
 import { createProgress } from '../../src/cli/output/progress.ts'
 import { bytesText, secondsText } from '../../src/text/units.ts'
 
@@ -44,6 +45,31 @@ t.test('without a terminal, progress is a line for each step', async (t) => {
   progress.step('decrypting')
   progress.end()
   t.equal(written(), 'encrypting\ndecrypting\n', 'short steps need no percentages')
+})
+
+t.test('while the server computes, its operations are shown, and no bytes', async (t) => {
+  const updates: [number, number][] = []
+  const steps: string[] = []
+  const state = showing(
+    {
+      step: (label) => void steps.push(label),
+      update: (done, total) => void updates.push([done, total]),
+      note() {},
+      warn() {},
+      end() {},
+    },
+    ['a.png'],
+  )
+  const infer = { stage: 'infer', round: 0, images: [0], bytesDone: 0, bytesTotal: 900 } as const
+  state({ ...infer, stage: 'encrypt', bytesDone: 900 })
+  state({ ...infer, secondsLeft: 300 })
+  state({ ...infer, operations: { done: 20, total: 50 } })
+  state({ ...infer, secondsLeft: 200 })
+  t.strictSame(steps, ['a.png: encrypting', 'a.png: waiting for the server'])
+  t.strictSame(updates, [
+    [900, 900],
+    [20, 50],
+  ])
 })
 
 t.test('--quiet prints no progress', async (t) => {

@@ -37,7 +37,7 @@ export async function serviceSide(
       const names = images.map((_, k) => `image ${first + k + 1} of ${total}`)
       const files = images.map(({ bytes }) => bytes)
       const onProgress = showing(progress, names)
-      const options = { invert, releaseKeys: isLast, signal, onProgress }
+      const options = { invert, releaseKeys: isLast, watch: true, signal, onProgress }
       const settled = await polyveil.classifySettled(model, files, options)
       if ((await polyveil.manifest(model)).digest !== digest) throw replaced(model)
       return settled.map((result) => logitsOf(result, output.classes))

@@ -51,6 +51,7 @@ async function classify(context: CommandContext, files: string[], flags: Classif
       invert: flags.invert,
       // The connection is used once.
       releaseKeys: true,
+      watch: true,
       signal,
       onProgress: showing(
         progress,

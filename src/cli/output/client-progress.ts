@@ -16,7 +16,7 @@ const STAGES = {
 export function showing(progress: Progress, files: readonly string[]): (state: ClientProgress) => void {
   let current: string | undefined
   return (state) => {
-    const { stage, rounds, images = [], bytesDone, bytesTotal } = state
+    const { stage, rounds, images = [], bytesDone, bytesTotal, operations } = state
     const names = namesText(images.map((place) => files[place]))
     if (stage === 'wait') {
       progress.step(`${names}: ${waitText(state)}`)
@@ -31,7 +31,9 @@ export function showing(progress: Progress, files: readonly string[]): (state: C
     const step = `${names}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`
     if (step !== current) progress.step(step)
     current = step
-    progress.update(bytesDone, bytesTotal)
+    // While the server computes, its operations say how far it is, and bytes do not.
+    if (operations) progress.update(operations.done, operations.total)
+    else if (stage !== 'infer') progress.update(bytesDone, bytesTotal)
   }
 }
 
